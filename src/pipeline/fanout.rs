@@ -125,7 +125,7 @@ impl Fanout {
             // It is passed on as it came, and its decoder begins anew where somebody hears it later.
             return;
         }
-        match sinks.opus.decode(sound) {
+        match sinks.opus.decode(received, sound) {
             Ok(samples) if first => {
                 let Block { capture, channels, .. } = sound.block;
                 let sound = Numbered { number: sound.number, block: Block { capture, channels, samples } };

@@ -59,6 +59,7 @@ impl Receiver {
                 pictures: wants.pictures,
                 sound: wants.sound,
                 lossless: wants.lossless,
+                packets: config.me.opus && !wants.lossless,
                 leaves: config.me.offers.is_none() && !config.me.forwards,
             },
             me: config.me.id,
@@ -355,7 +356,10 @@ impl Receiver {
         let (inbound, across) = (&mut self.inbound[place], &mut self.across);
         let mut known = true;
         if let Incoming::Message(number, message) = incoming {
-            known = !data || message.track().is_none_or(|track| inbound.reception(track).is_some());
+            known = match message {
+                Message::Packets(track, _) => inbound.reception(*track).is_some_and(|reception| reception.takes_packets()),
+                message => !data || message.track().is_none_or(|track| inbound.reception(track).is_some()),
+            };
             if inbound.message(now, (link, *number), message, (len, at_us), across) {
                 self.proved(now, endpoint);
             }
@@ -466,7 +470,7 @@ impl Receiver {
         self.take_sound(now, (link, track), endpoint, |inbound, across| inbound.block_came(now, track, sound, across))
     }
 
-    /// The same as an Opus packet.
+    /// The same as an Opus packet. Whether it may be one, too.
     pub fn take_packet(
         &mut self,
         now: Instant,
@@ -474,6 +478,10 @@ impl Receiver {
         sound: Numbered<MediaTime, Packet>,
         endpoint: &mut Endpoint,
     ) -> bool {
+        let may = |inbound: &mut Inbound| inbound.reception(track).is_none_or(|reception| reception.takes_packets());
+        if self.wants.sound && self.place(link).is_some_and(|place| !may(&mut self.inbound[place])) {
+            return false;
+        }
         self.take_sound(now, (link, track), endpoint, |inbound, across| inbound.packet_came(now, track, sound, across))
     }
 

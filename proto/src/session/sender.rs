@@ -36,7 +36,7 @@ use crate::sound::{Block, Form, Packet};
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack};
 use crate::wire::record::{Format, Media, OWN_TRACK, Record, Track, Want};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
@@ -48,9 +48,10 @@ pub(super) struct Sender {
     watched: bool,
     pressure: bool,
     cap: Option<Bitrate>,
-    /// In which form our live sound is sent, by the user's wish; and what the application was told of it.
+    /// In which form our live sound is sent, by the user's wish; and to whom as packets: whether to anybody, the application is
+    /// told.
     sound: Wish,
-    wants_packets: bool,
+    encodes_for: BTreeSet<LinkId>,
     target: Option<Bitrate>,
     wanted: Want,
     /// What the encoder was told that is owed of our own track.
@@ -80,7 +81,7 @@ impl Sender {
             pressure: false,
             cap: config.cap,
             sound: config.sound,
-            wants_packets: false,
+            encodes_for: BTreeSet::new(),
             target: None,
             wanted: Want::ALL,
             owed: Owed::Nothing,
@@ -132,7 +133,7 @@ impl Sender {
         let has_packets = own.sound.has_packets();
         self.stats.blocks += 1;
         if has_packets != had_packets {
-            self.update_form(now, shared);
+            self.update_forms(now, shared);
         }
     }
 
@@ -173,6 +174,7 @@ impl Sender {
             let mut subscription = Subscription::new(now, number, outbound.newest(), 0);
             subscription.writes = peer.wants.lossless;
             peer.subscriptions.push(subscription);
+            peer.passes_on(number);
             shared.endpoint.send(*link, &Record::Track(outbound.track.clone()));
         }
         self.tracks.push(outbound);
@@ -240,7 +242,7 @@ impl Sender {
                 }
                 self.owes_anew |= self.peers.get_mut(&link).is_some_and(Peer::owes_anew);
                 self.update_pressure(now, shared);
-                self.update_form(now, shared);
+                self.update_form(now, link, shared);
                 self.update_target(now, shared);
             }
             Message::Nack(nack) => self.handle_nack(now, link, nack, shared),
@@ -281,7 +283,10 @@ impl Sender {
         subscription.want = Some(want);
         self.owes_anew = true;
         self.update_wanted(now, shared);
-        self.update_form(now, shared);
+        match track {
+            OWN_TRACK => self.update_form(now, link, shared),
+            track => self.peers.get_mut(&link).into_iter().for_each(|peer| peer.passes_on(track)),
+        }
         true
     }
 
@@ -408,7 +413,7 @@ impl Sender {
         // Who is silent now is made no pictures for.
         self.update_wanted(now, shared);
         self.update_viewers(now, shared);
-        self.update_form(now, shared);
+        self.update_forms(now, shared);
         self.owes_anew = true;
         let own = self.tracks.first().filter(|own| own.number() == OWN_TRACK && own.track.media.sound);
         let forms: BTreeMap<LinkId, Form> =

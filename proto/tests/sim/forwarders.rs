@@ -7,6 +7,8 @@ use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Core, Event, MOST_SENDERS, TrackId};
+use eyeline_proto::sound::{Block, Numbered};
+use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{FORWARDS, Format, Hello, Media, OWN_TRACK, Reason, Record, Text, Track};
 use std::collections::BTreeSet;
@@ -146,6 +148,28 @@ fn who_does_not_forward_shows_as_nobody_else() {
     assert_eq!(received(&victim), [(0, 0), (1, 0)].into());
     let told = ann.tracks(&mut victim);
     assert_eq!(told.iter().map(|track| track.origin).collect::<Vec<_>>(), [[2; 16]], "it is forwarded as what it is");
+}
+
+/// What a newcomer says as packets goes on from its first one, to those who were here and have said nothing since.
+#[test]
+fn a_newcomers_packets_are_passed_on_from_the_first_one() {
+    let point = Identity { forwards: true, opus: true, ..identity("point", Media::NONE, Media::LIVE) };
+    let mut victim = Victim::with(point, MOST_SENDERS);
+    let mut ann = Stranger::come_with(&mut victim, 1, |hello| hello.wants = Media::LIVE);
+    let mut ben = Stranger::join(&mut victim, 2);
+    ben.tell(&mut victim, track(OWN_TRACK, [2; 16]));
+    ben.answer_pings(&mut victim);
+    for number in 0..3_u64 {
+        // As old as the clock that was told.
+        let capture = MediaTime::from_nanos(280_000_000 + number * 10_000_000);
+        let block = Block { capture, channels: 1, samples: [0xF0; 60].into() };
+        ben.record(&mut victim, &Record::Packet(OWN_TRACK, Numbered { number, block }));
+    }
+    let packet = |plain: Vec<u8>| match Record::decode(&plain) {
+        Ok(Record::Packet(_, sound)) => Some(sound.number),
+        _ => None,
+    };
+    assert_eq!(ann.told(&mut victim).into_iter().filter_map(packet).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 /// What is of a track that was not told of is skipped, and is no loss.

@@ -2,13 +2,15 @@
 
 use super::by_hand::{UNKNOWN, challenge};
 use super::scenarios::{ms, secs};
+use super::sending::identity;
 use super::stranger::{Stranger, Victim};
+use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Command, Core, Event, PeerId, SocketId, TrackId};
 use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message, Shard};
-use eyeline_proto::wire::record::{End, OWN_TRACK, Reason, Record};
-use eyeline_proto::wire::sound::Piece;
+use eyeline_proto::wire::record::{End, Media, OWN_TRACK, Reason, Record};
+use eyeline_proto::wire::sound::{Packets, Piece};
 use std::time::Duration;
 
 /// What the so manieth sender sends.
@@ -95,6 +97,35 @@ fn what_is_of_a_track_that_is_not_there_is_skipped() {
         _ => None,
     });
     assert!(skipped.is_some_and(|(unknown, skipped)| unknown == 0 && skipped > 6 * 30), "{skipped:?}");
+}
+
+/// A film is never sent as packets, nor is anything to who has not said that it decodes them: such packets are skipped, and prove
+/// nothing. That its datagrams came is no loss all the same.
+#[test]
+fn packets_of_a_film_and_those_that_nobody_asked_for_are_skipped() {
+    for (opus, film, heard) in [(true, false, true), (true, true, false), (false, false, false)] {
+        let mut victim = Victim::with(Identity { opus, ..identity("screen", Media::NONE, Media::LIVE) }, 1);
+        let mut sender = Stranger::come_with(&mut victim, 1, |hello| hello.offers.lossless = film);
+        sender.format(&mut victim);
+        for number in 0..10_u64 {
+            let block = Block { capture: MediaTime::from_nanos(number * 10_000_000), channels: 1, samples: [0xF0; 60].into() };
+            if number % 2 == 0 {
+                sender.record(&mut victim, &Record::Packet(OWN_TRACK, Numbered { number, block }));
+            } else {
+                let newest = Block { capture: block.capture, channels: 1, samples: &block.samples[..] };
+                sender.datagram(&mut victim, &Message::Packets(OWN_TRACK, Packets { number, newest, before: None }));
+            }
+        }
+        victim.pass(secs(1));
+        let came = victim.events.iter().filter(|event| matches!(event, Event::Packet { .. })).count();
+        assert_eq!(came, if heard { 10 } else { 0 }, "opus {opus}, film {film}");
+        let skipped = victim.events.iter().rev().find_map(|event| match event {
+            Event::Stats(stats) => Some(stats.counters.skipped),
+            _ => None,
+        });
+        assert_eq!((skipped, victim.closed.len()), (Some(10 - came as u64), 0));
+        assert_eq!(sender.report(&mut victim).lost, 0);
+    }
 }
 
 /// A slice that a later program packed in a way of its own cannot be drawn; what comes beside it can.

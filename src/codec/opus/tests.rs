@@ -3,6 +3,7 @@
 use super::decoder::{Decoder, Error};
 use super::*;
 use eyeline_proto::sound::{BLOCK_FRAMES, Numbered};
+use eyeline_proto::time::MediaTime;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +33,9 @@ struct Out {
 }
 
 impl Out {
-    fn packet(&self) -> Numbered<Instant, Packet> {
-        let samples = self.packet.clone().expect("a packet");
-        Numbered { number: self.number, block: Block { capture: self.block.capture, channels: self.block.channels, samples } }
+    fn packet(&self) -> Numbered<MediaTime, Packet> {
+        let (samples, capture) = (self.packet.clone().expect("a packet"), MediaTime::from_nanos(self.number * 10_000_000));
+        Numbered { number: self.number, block: Block { capture, channels: self.block.channels, samples } }
     }
 }
 
@@ -87,7 +88,7 @@ fn there_and_back(hz: f64, channels: u8) -> (Vec<i16>, Vec<f64>) {
     let (mut played, mut off) = (Vec::new(), Vec::new());
     for (place, out) in out.iter().enumerate() {
         // Two blocks come in both forms.
-        let decoded = (from - 2..back).contains(&place).then(|| decoder.decode(&out.packet()).expect("ours"));
+        let decoded = (from - 2..back).contains(&place).then(|| decoder.decode(out.block.capture, &out.packet()).expect("ours"));
         let samples = decoded.filter(|_| place >= from).unwrap_or(out.block.samples.clone());
         off.push(rig.off(&out.block, &samples));
         played.extend_from_slice(&samples);
@@ -122,7 +123,8 @@ fn a_source_that_begins_while_packets_are_wanted_has_them_from_its_first_block()
     assert!(out.iter().all(|out| out.packet.is_some()));
     assert_eq!(out[1].block.capture.duration_since(rig.start), Duration::from_micros(7500));
     let mut decoder = Decoder::default();
-    let off: Vec<f64> = out.iter().map(|out| rig.off(&out.block, &decoder.decode(&out.packet()).expect("ours"))).collect();
+    let off: Vec<f64> =
+        out.iter().map(|out| rig.off(&out.block, &decoder.decode(out.block.capture, &out.packet()).expect("ours"))).collect();
     assert!(off[1..].iter().all(|off| *off < AMPLITUDE / 12.0), "{off:?}");
     let bytes: usize = out[10..].iter().map(|out| out.packet.as_ref().map_or(0, |packet| packet.len())).sum();
     assert!(bytes / 20 <= 110, "{} bytes a packet", bytes / 20);
@@ -162,8 +164,9 @@ fn a_packet_that_comes_late_is_as_good_as_one_in_time_and_so_are_those_behind_it
     let (rig, out) = packets(80);
     let mut decoder = Decoder::default();
     let order = (0..40).chain([41, 42, 40, 43, 45, 44]).chain(46..60);
-    let off: Vec<(usize, f64)> =
-        order.map(|at| (at, rig.off(&out[at].block, &decoder.decode(&out[at].packet()).expect("ours")))).collect();
+    let off: Vec<(usize, f64)> = order
+        .map(|at| (at, rig.off(&out[at].block, &decoder.decode(out[at].block.capture, &out[at].packet()).expect("ours"))))
+        .collect();
     let of = |number: usize| off.iter().find(|(at, _)| *at == number).map_or(f64::MAX, |(_, off)| *off);
     println!("late: {:.0} and {:.0}; before it came {:.0}, {:.0}, after {:.0}", of(40), of(44), of(41), of(42), of(43));
     let most = AMPLITUDE / 12.0;
@@ -176,14 +179,50 @@ fn after_a_hole_the_sound_is_whole_again_with_the_second_packet() {
         let (rig, out) = packets(200);
         let mut decoder = Decoder::default();
         for out in &out[..40] {
-            decoder.decode(&out.packet()).expect("ours");
+            decoder.decode(out.block.capture, &out.packet()).expect("ours");
         }
-        let off: Vec<f64> =
-            out[40 + lost..].iter().map(|out| rig.off(&out.block, &decoder.decode(&out.packet()).expect("ours"))).collect();
+        let off: Vec<f64> = out[40 + lost..]
+            .iter()
+            .map(|out| rig.off(&out.block, &decoder.decode(out.block.capture, &out.packet()).expect("ours")))
+            .collect();
         println!("after {lost} lost: {:.0?}", &off[..6]);
         assert!(off.iter().all(|off| *off < AMPLITUDE * 1.5), "nothing is louder than it was: {off:?}");
         assert!(off[1..].iter().all(|off| *off < AMPLITUDE / 12.0), "{lost} lost: {off:?}");
     }
+}
+
+/// Behind a mute numbers go on and time has passed. The decoder that heard what was before would end that now.
+#[test]
+fn behind_a_mute_nothing_is_heard_of_what_was_before_it() {
+    let (mut rig, mut decoder) = (Rig::new(997.0, 1), Decoder::default());
+    for out in rig.catch(40, true) {
+        decoder.decode(out.block.capture, &out.packet()).expect("ours");
+    }
+    rig.start += Duration::from_secs(3);
+    let mut silent = Rig { hz: 0.0, ..rig };
+    let loudest = silent.catch(3, true).into_iter().map(|out| {
+        let mut sound = out.packet();
+        sound.block.capture = sound.block.capture.saturating_add(Duration::from_secs(3));
+        let samples = decoder.decode(out.block.capture, &sound).expect("ours");
+        samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default()
+    });
+    let loudest: Vec<u16> = loudest.collect();
+    assert!(loudest.iter().all(|loudest| *loudest < 10), "{loudest:?}");
+}
+
+/// A peer that sends a thousand at once costs the net thread what a second of sound does, and no more.
+#[test]
+fn of_more_packets_than_sound_has_only_some_are_decoded_and_a_second_that_comes_late_is_whole() {
+    let (rig, out) = packets(400);
+    let mut decoder = Decoder::default();
+    let mut decoded = |now: Instant, numbers: std::ops::Range<usize>| {
+        let packets = out[numbers].iter().map(|out| decoder.decode(now, &out.packet()));
+        packets.filter(|decoded| !matches!(decoded, Err(Error::TooMany))).count()
+    };
+    assert_eq!(decoded(rig.start, 0..100), 100);
+    assert!(decoded(rig.start, 100..300) < 30, "a second's worth is used up");
+    let later = rig.start + Duration::from_millis(400);
+    assert_eq!(decoded(later, 300..400), 100, "and there again");
 }
 
 #[test]
@@ -192,7 +231,8 @@ fn what_is_no_packet_is_no_sound_and_the_next_one_is() {
     let mut decoder = Decoder::default();
     let mut take = |number: u64, channels: u8, bytes: &[u8]| {
         let samples: Packet = bytes.into();
-        decoder.decode(&Numbered { number, block: Block { capture: (), channels, samples } })
+        let capture = MediaTime::from_nanos(number.saturating_mul(10_000_000));
+        decoder.decode(Instant::now(), &Numbered { number, block: Block { capture, channels, samples } })
     };
     // A frame of 20 ms, two of 10 ms, lengths that contradict themselves, none at all.
     let bad: [&[u8]; 5] = [&[0xF8, 1, 2, 3], &[0xF1, 1, 2], &[0xF3], &[0xFF; 1275], &[0xF2, 200, 1]];
@@ -203,7 +243,8 @@ fn what_is_no_packet_is_no_sound_and_the_next_one_is() {
     assert!(take(u64::MAX, 2, &[0xF0; 9]).is_ok(), "any bytes behind a head that is right are sound");
     assert!(matches!(take(u64::MAX - 1000, 1, &[0xF0; 9]), Err(Error::Late)));
     let mut decoder = Decoder::default();
-    let off: Vec<f64> = out.iter().map(|out| rig.off(&out.block, &decoder.decode(&out.packet()).expect("ours"))).collect();
+    let off: Vec<f64> =
+        out.iter().map(|out| rig.off(&out.block, &decoder.decode(out.block.capture, &out.packet()).expect("ours"))).collect();
     assert!(off[1..].iter().all(|off| *off < AMPLITUDE / 12.0));
 }
 
@@ -212,11 +253,12 @@ fn however_packets_come_what_is_kept_of_them_is_bounded() {
     let (_, out) = packets(60);
     let mut decoder = Decoder::default();
     let mut dice = 7_u64;
-    for _ in 0..2000 {
+    for number in 0..2000 {
+        let now = out[0].block.capture + Duration::from_millis(10 * number);
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let mut sound = out[(dice >> 40) as usize % 60].packet();
         sound.number = (dice >> 33) % 400;
-        let samples: Arc<[i16]> = match decoder.decode(&sound) {
+        let samples: Arc<[i16]> = match decoder.decode(now, &sound) {
             Ok(samples) => samples,
             Err(error) => {
                 assert!(matches!(error, Error::Late), "{error}");

@@ -45,6 +45,8 @@ pub(super) struct Wants {
     pub sound: bool,
     /// A file is written.
     pub lossless: bool,
+    /// We have said that we decode Opus packets.
+    pub packets: bool,
     /// We have nothing for anybody, so who is over can be left.
     pub leaves: bool,
 }

@@ -1,8 +1,10 @@
 //! In which form each peer is sent sound, and whether our own is to be encoded for anybody. What decides is `sound_form`'s.
 
 use super::{Event, LinksAndEvents, Sender};
+use crate::session::link::LinkId;
 use crate::session::outbound::Outbound;
 use crate::session::peer::{Peer, Subscription};
+use crate::session::sound_form::Wish;
 use crate::sound::Form;
 use crate::wire::record::OWN_TRACK;
 use std::time::Instant;
@@ -13,6 +15,28 @@ impl Peer {
         self.takes_packets && self.wants.sound && subscription.hears() && !subscription.want().samples
     }
 
+    /// Looks in which form it is to be sent our own track; whether as packets.
+    fn looks_at_form(&mut self, now: Instant, own: &Outbound, wish: Wish) -> bool {
+        let (path, Some(place)) = (self.flow.found(), self.place_of(own.number())) else { return false };
+        let may = self.takes(&self.subscriptions[place]) && !own.lossless;
+        let form = &mut self.subscriptions[place].form;
+        form.look(now, (may, wish), path);
+        form.follow(own.sound.end(), own.sound.has_packets());
+        form.wants_packets()
+    }
+
+    /// A track that is forwarded is another, or is wanted otherwise: what comes of it goes on as it came.
+    pub fn passes_on(&mut self, track: u8) {
+        if let Some(place) = self.place_of(track).filter(|_| track != OWN_TRACK) {
+            let may = self.takes(&self.subscriptions[place]);
+            self.subscriptions[place].form.pass_on(may);
+        }
+    }
+
+    fn place_of(&self, track: u8) -> Option<usize> {
+        self.subscriptions.iter().position(|subscription| subscription.track() == track)
+    }
+
     /// In which form it is sent a track, if it is.
     pub fn form(&self, track: &Outbound) -> Option<Form> {
         let subscription = self.subscriptions.iter().find(|known| known.track() == track.number())?;
@@ -21,29 +45,24 @@ impl Peer {
 }
 
 impl Sender {
-    /// Something happened by which a peer may be sent another form of sound than before.
-    pub fn update_form(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
-        let Sender { peers, tracks, sound, .. } = self;
-        let mut wants_packets = false;
-        for peer in peers.values_mut() {
-            let path = peer.flow.found();
-            for place in 0..peer.subscriptions.len() {
-                let may = peer.takes(&peer.subscriptions[place]);
-                let subscription = &mut peer.subscriptions[place];
-                let Some(track) = tracks.iter().find(|track| track.number() == subscription.track()) else { continue };
-                if track.number() != OWN_TRACK {
-                    subscription.form.pass_on(may);
-                    continue;
-                }
-                subscription.form.look(now, (may && !track.lossless, *sound), path);
-                subscription.form.follow(track.sound.end(), track.sound.has_packets());
-                wants_packets |= subscription.form.wants_packets();
-            }
+    /// Something happened by which this peer may be sent another form of our own sound than before, or it is gone.
+    pub fn update_form(&mut self, now: Instant, link: LinkId, shared: &mut LinksAndEvents<'_>) {
+        let own = self.tracks.first().filter(|own| own.number() == OWN_TRACK);
+        let wants = match (self.peers.get_mut(&link), own) {
+            (Some(peer), Some(own)) => peer.looks_at_form(now, own, self.sound),
+            _ => false,
+        };
+        let before = self.encodes_for.is_empty();
+        _ = if wants { self.encodes_for.insert(link) } else { self.encodes_for.remove(&link) };
+        if self.encodes_for.is_empty() != before {
+            shared.events.push_back(Event::WantsPackets(before));
         }
-        if wants_packets != self.wants_packets {
-            self.wants_packets = wants_packets;
-            shared.events.push_back(Event::WantsPackets(wants_packets));
-        }
+    }
+
+    /// The same for every peer.
+    pub fn update_forms(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
+        let links: Vec<LinkId> = self.peers.keys().copied().collect();
+        links.into_iter().for_each(|link| self.update_form(now, link, shared));
     }
 
     /// Whether some who hear a track can do nothing with its packets.

@@ -62,6 +62,7 @@ impl Sender {
                 subscription.resume(earlier, &track.log);
             }
             peer.subscriptions.push(subscription);
+            peer.passes_on(track.number());
             let format = Format { first, ..track.track.format };
             shared.endpoint.send(link, &Record::Track(Track { format, ..track.track.clone() }));
         }
@@ -70,7 +71,8 @@ impl Sender {
         self.peers.insert(link, peer);
         self.update_target(now, shared);
         self.update_wanted(now, shared);
-        self.update_form(now, shared);
+        self.update_form(now, link, shared);
+        replaces.into_iter().for_each(|old| self.update_form(now, old, shared));
         let host = shared.endpoint.host(link);
         if !direct {
             shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
@@ -109,7 +111,7 @@ impl Sender {
             shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
         }
         self.update_wanted(now, shared);
-        self.update_form(now, shared);
+        self.update_form(now, link, shared);
         self.update_viewers(now, shared);
     }
 }

@@ -237,7 +237,7 @@ impl Reception {
                 let whole = self.sound.piece_came(now, piece);
                 whole.is_some_and(|sound| self.take_sound(now, sound, proof, across))
             }
-            Message::Packets(_, packets) if self.wants.sound => {
+            Message::Packets(_, packets) if self.takes_packets() => {
                 let before = packets.before.map(|block| Numbered { number: packets.number.saturating_sub(1), block });
                 let newest = Numbered { number: packets.number, block: packets.newest };
                 let mut proved = false;
@@ -250,6 +250,11 @@ impl Reception {
             // The rest is the path's.
             _ => false,
         }
+    }
+
+    /// Whether its sound may come as Opus packets: never that of a film, nor any where we have not said that we decode them.
+    pub fn takes_packets(&self) -> bool {
+        self.wants.packets && !self.film
     }
 
     /// A block came as an Opus packet, over TCP or beside it. Says whether it is the first that proves that its sender sends.
