@@ -16,6 +16,7 @@ use cpal::{BufferSize, HostId, SampleFormat, StreamConfig};
 
 use eyeline_proto::sound::RATE;
 
+pub mod ring;
 mod supervisor;
 
 pub use supervisor::{DeviceThread, Lost, Pulse, Watchdog, get_back, pause, retire};

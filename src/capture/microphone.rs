@@ -1,12 +1,12 @@
 //! The microphone: 10 ms blocks of s16 at 48 kHz, each with the moment its first sample was caught.
 //!
-//! Three parts. [`Tap`] is all that runs in the audio callback: samples and one stamp into two rings, nothing allocated, locked
-//! or freed. [`Packer`] takes them out on a thread of ours, cuts them into blocks whatever sizes came in, and gives each block
-//! the time of the card's own sample count ([`Card`]), so that stamps neither wobble with callbacks nor drift from the clock.
-//! The thread between them opens the device and, when it is lost (unplugged, server restarted), opens it again for ever.
+//! Three parts. [`Tap`] is all that runs in the audio callback: samples and one stamp into a ring (`sound_card/ring.rs`), nothing
+//! allocated, locked or freed. [`Packer`] takes them out on a thread of ours, cuts them into blocks whatever sizes came in, and
+//! gives each block the time of the card's own sample count ([`Card`]), so that stamps neither wobble with callbacks nor drift
+//! from the clock. The thread between them opens the device and, when it is lost (unplugged, server restarted), opens it again for
+//! ever.
 //!
-//! The callback does not wake the thread (that would be a system call); the thread looks every 2 ms. When the rings are full,
-//! newest sound is lost, counted, and time goes on by what was lost: a gap is a gap, never a shift.
+//! The thread looks every 2 ms. When the ring is full, newest sound is lost, counted, and time goes on by what was lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,43 +17,26 @@ use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
 
 use crate::slot::{Closed, Slot};
-use crate::sound_card::{self, Chosen, DeviceThread, Direction, Listed, Lost, Pulse, Watchdog};
+use crate::sound_card::{self, Chosen, DeviceThread, Direction, Listed, Lost, Pulse, Watchdog, ring};
 use crate::voice_processing::VoiceProcessing;
 use eyeline_proto::media::drift::Card;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
 pub use crate::sound_card::Error;
 
-/// How often the thread looks into the rings: a fifth of a block.
+/// How often the thread looks into the ring: a fifth of a block.
 const LOOK: Duration = Duration::from_millis(2);
-/// Sound the rings hold: far longer than the thread is ever away.
-const RING_FRAMES: usize = RATE as usize;
-/// Callbacks the rings hold: some servers bring half a millisecond at a time.
-const RING_STAMPS: usize = 4096;
 
-/// One callback's samples.
-#[derive(Debug, Clone, Copy)]
-struct Stamp {
-    /// When its first frame was caught, as the device says.
-    at: Instant,
-    frames: usize,
-    /// Frames lost before it.
-    lost: u64,
-}
-
-/// The callback's half of the rings.
+/// The callback's half of the ring.
 pub struct Tap {
-    samples: rtrb::Producer<i16>,
-    stamps: rtrb::Producer<Stamp>,
+    ring: ring::Writer<i16>,
     from: usize,
     to: usize,
-    lost: u64,
 }
 
-/// The thread's half of the rings. See the module text.
+/// The thread's half of the ring. See the module text.
 pub struct Packer {
-    samples: rtrb::Consumer<i16>,
-    stamps: rtrb::Consumer<Stamp>,
+    ring: ring::Reader<i16>,
     channels: usize,
     card: Card,
     /// Frames the device has made so far, lost ones included.
@@ -67,12 +50,10 @@ pub struct Packer {
 /// Two halves for a device of so many channels: of more than two, the first two are taken.
 pub fn ring(channels: u16) -> (Tap, Packer) {
     let (from, to) = (usize::from(channels.max(1)), usize::from(channels.clamp(1, 2)));
-    let (samples, taken) = rtrb::RingBuffer::new(RING_FRAMES * to);
-    let (stamps, read) = rtrb::RingBuffer::new(RING_STAMPS);
+    let (writer, ring) = ring::ring(to);
     let pending = Vec::with_capacity(BLOCK_FRAMES * to);
-    let packer =
-        Packer { samples: taken, stamps: read, channels: to, card: Card::new(RATE), frame: 0, pending, lost: 0, warm_up: 0 };
-    (Tap { samples, stamps, from, to, lost: 0 }, packer)
+    let packer = Packer { ring, channels: to, card: Card::new(RATE), frame: 0, pending, lost: 0, warm_up: 0 };
+    (Tap { ring: writer, from, to }, packer)
 }
 
 impl Tap {
@@ -81,31 +62,16 @@ impl Tap {
     where
         i16: FromSample<T>,
     {
-        let frames = data.len() / self.from;
-        if frames == 0 {
-            return;
-        }
-        let stamp = Stamp { at: now.checked_sub(age).unwrap_or(now), frames, lost: self.lost };
-        if self.stamps.slots() == 0 {
-            self.lost += frames as u64;
-            return;
-        }
-        let Ok(room) = self.samples.write_chunk_uninit(frames * self.to) else {
-            self.lost += frames as u64;
-            return;
-        };
-        let to = self.to;
-        room.fill_from_iter(data.chunks_exact(self.from).flat_map(|frame| &frame[..to]).map(|s| i16::from_sample_(*s)));
-        if self.stamps.push(stamp).is_ok() {
-            self.lost = 0;
-        }
+        let (at, to) = (now.checked_sub(age).unwrap_or(now), self.to);
+        let frames = data.chunks_exact(self.from);
+        self.ring.put(at, frames.len(), frames.flat_map(|frame| &frame[..to]).map(|sample| i16::from_sample_(*sample)));
     }
 }
 
 impl Packer {
     /// Gives away every whole block there is.
     pub fn pump(&mut self, mut give: impl FnMut(Block<Instant>) -> Result<(), Closed>) -> Result<(), Closed> {
-        while let Ok(stamp) = self.stamps.pop() {
+        self.ring.each(|stamp, parts| {
             if stamp.lost > 0 {
                 self.lost += stamp.lost + (self.pending.len() / self.channels) as u64;
                 self.frame += stamp.lost;
@@ -113,30 +79,26 @@ impl Packer {
             }
             if self.warm_up > 0 {
                 self.warm_up = self.warm_up.saturating_sub(stamp.frames as u64);
-                let Ok(chunk) = self.samples.read_chunk(stamp.frames * self.channels) else { return Ok(()) };
-                chunk.commit_all();
-                continue;
+                return Ok(());
             }
             self.card.observe(self.frame, stamp.at);
-            let mut left = stamp.frames * self.channels;
-            while left > 0 {
-                let wanted = left.min(BLOCK_FRAMES * self.channels - self.pending.len());
-                let Ok(chunk) = self.samples.read_chunk(wanted) else { return Ok(()) };
-                let (a, b) = chunk.as_slices();
-                self.pending.extend_from_slice(a);
-                self.pending.extend_from_slice(b);
-                chunk.commit_all();
-                left -= wanted;
-                self.frame += (wanted / self.channels) as u64;
-                if self.pending.len() == BLOCK_FRAMES * self.channels {
-                    let samples = self.pending.as_slice().into();
-                    self.pending.clear();
-                    let capture = self.card.instant(self.frame - BLOCK_FRAMES as u64).unwrap_or(stamp.at);
-                    give(Block { capture, channels: self.channels as u8, samples })?;
+            for mut rest in parts {
+                while !rest.is_empty() {
+                    let wanted = rest.len().min(BLOCK_FRAMES * self.channels - self.pending.len());
+                    let (taken, later) = rest.split_at(wanted);
+                    self.pending.extend_from_slice(taken);
+                    self.frame += (wanted / self.channels) as u64;
+                    rest = later;
+                    if self.pending.len() == BLOCK_FRAMES * self.channels {
+                        let samples = self.pending.as_slice().into();
+                        self.pending.clear();
+                        let capture = self.card.instant(self.frame - BLOCK_FRAMES as u64).unwrap_or(stamp.at);
+                        give(Block { capture, channels: self.channels as u8, samples })?;
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Throws the next `frames` away: a device's beginning.
@@ -358,7 +320,7 @@ mod tests {
     use super::*;
     use eyeline_proto::media::clock::seconds_between;
 
-    /// Runs callbacks of these sizes through the rings; frame `n` has the value `n`.
+    /// Runs callbacks of these sizes through the ring; frame `n` has the value `n`.
     fn blocks(channels: u16, sizes: impl IntoIterator<Item = usize>, wobble: f64) -> Vec<(f64, Block<Instant>)> {
         let (mut tap, mut packer) = ring(channels);
         let (start, mut frame, mut out) = (Instant::now(), 0usize, Vec::new());

@@ -1,43 +1,24 @@
 //! What the speaker is given, on its way from the speaker's callback to the microphone's thread.
 //!
 //! The callback has a [`Writer`] and writes what the card gets, the mean of left and right, with the moment its first frame
-//! leaves the speaker: two rings, nothing allocated, locked or freed. Each time a speaker is opened it is given a new one, and
-//! what reads goes on with that by itself; so does a microphone that is opened anew with what the speaker writes. The rings hold
-//! [`RING_FRAMES`]; when they are full, newest sound is lost, and time goes on by what was lost.
+//! leaves the speaker, into a ring (`sound_card/ring.rs`): nothing is allocated, locked or freed. Each time a speaker is opened
+//! it is given a new one, and what reads goes on with that by itself; so does a microphone that is opened anew with what the
+//! speaker writes.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use crate::sound_card::ring;
 use crate::threads::lock;
 use eyeline_proto::media::echo_aligner::Aligner;
 use eyeline_proto::media::resampler::CHANNELS;
-use eyeline_proto::sound::RATE;
-
-/// Sound the rings hold: far longer than the microphone's thread is ever away.
-const RING_FRAMES: usize = RATE as usize;
-/// Pieces the rings hold: some cards ask for half a millisecond at a time.
-const RING_STAMPS: usize = 4096;
-
-/// One piece of what was given.
-#[derive(Debug, Clone, Copy)]
-struct Stamp {
-    /// When its first frame leaves the speaker, as the device says.
-    at: Instant,
-    frames: usize,
-    /// Frames lost before it.
-    lost: u64,
-}
 
 /// The callback's half. See the module text.
-pub struct Writer {
-    samples: rtrb::Producer<f32>,
-    stamps: rtrb::Producer<Stamp>,
-    lost: u64,
-}
+pub struct Writer(ring::Writer<f32>);
 
 struct Reader {
-    samples: rtrb::Consumer<f32>,
-    stamps: rtrb::Consumer<Stamp>,
+    ring: ring::Reader<f32>,
     /// Nothing was read of it yet.
     fresh: bool,
 }
@@ -49,10 +30,9 @@ pub struct Reference(Arc<Mutex<Option<Reader>>>);
 impl Reference {
     /// For a speaker that is opened now, in place of the one before.
     pub fn writer(&self) -> Writer {
-        let (samples, taken) = rtrb::RingBuffer::new(RING_FRAMES);
-        let (stamps, read) = rtrb::RingBuffer::new(RING_STAMPS);
-        *lock(&self.0) = Some(Reader { samples: taken, stamps: read, fresh: true });
-        Writer { samples, stamps, lost: 0 }
+        let (writer, ring) = ring::ring(1);
+        *lock(&self.0) = Some(Reader { ring, fresh: true });
+        Writer(writer)
     }
 
     /// Hands over all that was written since.
@@ -62,23 +42,18 @@ impl Reference {
         if std::mem::take(&mut reader.fresh) {
             aligner.restart();
         }
-        while let Ok(stamp) = reader.stamps.pop() {
-            let Ok(chunk) = reader.samples.read_chunk(stamp.frames) else { return };
-            let (a, b) = chunk.as_slices();
+        let Ok(()) = reader.ring.each(|stamp, [a, b]| {
             aligner.push(stamp.at, stamp.lost, a);
             aligner.append(b);
-            chunk.commit_all();
-        }
+            Ok::<(), Infallible>(())
+        });
     }
 
     /// Forgets what was written while nobody listened.
     pub fn skip(&self) {
         if let Some(reader) = lock(&self.0).as_mut() {
             reader.fresh = true;
-            while let Ok(stamp) = reader.stamps.pop() {
-                let Ok(chunk) = reader.samples.read_chunk(stamp.frames) else { return };
-                chunk.commit_all();
-            }
+            let Ok(()) = reader.ring.each(|_, _| Ok::<(), Infallible>(()));
         }
     }
 }
@@ -87,27 +62,12 @@ impl Writer {
     /// What the card is given, interleaved stereo; it leaves the speaker from `at` on.
     pub fn write(&mut self, at: Instant, samples: &[f32]) {
         let means = samples.chunks_exact(CHANNELS).map(|frame| frame.iter().sum::<f32>() / CHANNELS as f32);
-        self.put(at, samples.len() / CHANNELS, means);
+        self.0.put(at, samples.len() / CHANNELS, means);
     }
 
     /// So many frames of silence.
     pub fn write_silence(&mut self, at: Instant, frames: usize) {
-        self.put(at, frames, std::iter::repeat_n(0.0, frames));
-    }
-
-    fn put(&mut self, at: Instant, frames: usize, samples: impl Iterator<Item = f32>) {
-        if frames == 0 {
-            return;
-        }
-        let room = self.samples.write_chunk_uninit(frames);
-        let (Ok(room), true) = (room, self.stamps.slots() > 0) else {
-            self.lost += frames as u64;
-            return;
-        };
-        room.fill_from_iter(samples);
-        if self.stamps.push(Stamp { at, frames, lost: self.lost }).is_ok() {
-            self.lost = 0;
-        }
+        self.0.put(at, frames, std::iter::repeat_n(0.0, frames));
     }
 }
 
