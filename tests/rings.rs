@@ -102,3 +102,24 @@ fn where_nobody_can_be_asked_it_is_told() {
     call.said("--ask has nobody to ask");
     assert_eq!(call.ended(), 2);
 }
+
+/// Whom somebody dials himself he need not be asked about, and two links of the same two are one in the end.
+#[test]
+fn two_that_dial_each_other_meet_once_and_nothing_rings_then_although_one_asks() {
+    let (here, there) = (free_port(), free_port());
+    let waits = |name: &str, port: u16, other: u16| {
+        format!("{TEST} --name {name} -p {port} --wait --host 127.0.0.1:{other} --chat --stats json")
+    };
+    let mut anna = Program::spawn(CALL, &format!("{} --ask", waits("Anna", here, there)), Stdio::piped(), Out::Stats);
+    let mut words = anna.stdin();
+    let mut ben = Program::start(CALL, &waits("Ben", there, here));
+    sees_one(&mut anna);
+    sees_one(&mut ben);
+    words.write_all(b"y\n").unwrap();
+    ben.said("Anna: y");
+    for who in [&mut anna, &mut ben] {
+        let stats = who.stats_with(|stats| stats["role"] == "recv");
+        assert_eq!(stats["tracks"].as_array().map_or(0, Vec::len), 1, "{stats}");
+        assert!(!who.heard().contains("declined"), "{}", who.heard());
+    }
+}
