@@ -16,9 +16,9 @@ complete -c eyeline-call -l replenish -d 'Send only what changed of a live raw p
 complete -c eyeline-call -l passthrough -d 'What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew; `auto`, what the path has room for [default: auto]' -r
 complete -c eyeline-call -l width -d 'Scale pictures to this width; the height follows' -r
 complete -c eyeline-call -s b -l bitrate -d 'Never send a receiver more than this, like 8M or 800k bits a second [default: what the path takes]' -r
-complete -c eyeline-call -l echo -d 'Take what the speaker plays out of what the microphone hears: `on`, `off`, or `auto`, unless that is --mic speakers' -r
-complete -c eyeline-call -l noise-suppression -d 'Make a fan or a street quieter: `on`, `off`, or `auto`, unless what is heard is --mic speakers' -r
-complete -c eyeline-call -l gain -d 'Raise who is too low, as long as no echo is raised with him' -r
+complete -c eyeline-call -l echo -d 'Take what your speaker plays out of what your microphone hears, so that the others do not hear themselves: `on`, `off`, or `auto`, which is on unless --mic speakers is sent' -r
+complete -c eyeline-call -l noise-suppression -d 'Make noise that goes on evenly, like a fan or a street, quieter than your voice: `on`, `off`, or `auto`, which is on unless --mic speakers is sent' -r
+complete -c eyeline-call -l gain -d 'Make your voice louder where your microphone takes it in too low: `auto`, or `off` to send it as loud as it is' -r
 complete -c eyeline-call -l speaker -d 'Speaker: index or part of its name [default: the system\'s]' -r
 complete -c eyeline-call -l v4l2-sink -d 'Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first' -r -F
 complete -c eyeline-call -l latency -d 'From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)' -r

@@ -121,7 +121,7 @@ fn of_two_who_are_called_the_same_both_are_listed_and_neither_is_taken_for_the_o
     let mut second = network.start(2, SEND, &format!("{PICTURES} -p 21700 --name kitchen"));
     second.said("another is called the same on this network");
     second.said("list it as kitchen (2)");
-    recv.said("on this network: kitchen (2) (pictures): recv --host 10.99.0.2:21700");
+    recv.said("on this network: kitchen (2) (pictures): recv --host \"kitchen (2):21700\"");
     // Within a second of its own announcement a program does not answer (RFC 6762 §6).
     until("both are listed", || {
         told(network.command(3, RECV, "--list --stats json"))["senders"].as_array().map(Vec::len) == Some(2)
@@ -130,6 +130,11 @@ fn of_two_who_are_called_the_same_both_are_listed_and_neither_is_taken_for_the_o
     let told = named.said("several are called kitchen on this network");
     assert!(["10.99.0.1:21700", "10.99.0.2:21700"].iter().all(|place| told.contains(place)), "{told}");
     assert_eq!(named.ended(), 4);
+    let mut command = network.command(3, RECV, BLIND);
+    command.args(["--host", "kitchen (2)"]);
+    let mut named = Program::launch(command, Stdio::null(), Out::Stats);
+    named.said("(10.99.0.2:21700) is sending");
+    assert_eq!(named.stop(Signal::SIGTERM), 0);
     // As soon as one is gone the other is meant, which keeps the name that it has.
     assert_eq!(first.stop(Signal::SIGTERM), 0);
     recv.said("kitchen is no longer on this network");
@@ -150,6 +155,40 @@ fn a_sender_whose_address_is_another_is_found_there() {
     let mut late = network.start(2, RECV, &format!("{BLIND} --host kitchen --stats json"));
     late.said("kitchen (10.99.0.77:21700) is sending");
     late.stats_with(sees);
+}
+
+#[test]
+fn a_name_with_a_space_is_dialled_in_quotes_wherever_it_waits() {
+    let network = Network::of(2);
+    let start = |machine, path, args: &str, more: [&str; 2]| {
+        let mut command = network.command(machine, path, args);
+        command.args(more);
+        Program::launch(command, Stdio::null(), Out::Stats)
+    };
+    let mut send = start(1, SEND, &format!("{PICTURES} -p 21700"), ["--name", "Living room"]);
+    send.said("list it as Living room: recv --host \"Living room:21700\"");
+    let mut listing = network.start(2, RECV, &format!("{BLIND} -p 21701"));
+    listing.said("on this network: Living room (pictures): recv --host \"Living room:21700\"");
+    assert_eq!(listing.stop(Signal::SIGTERM), 0);
+    let mut recv = start(2, RECV, &format!("{BLIND} --stats json"), ["--host", "living room"]);
+    recv.said("dialling living room");
+    recv.said("Living room (10.99.0.1:21700) is sending");
+    recv.stats_with(sees);
+}
+
+/// Whoever dials the address that the program itself has printed is let in, as over loopback; from elsewhere it takes a key.
+#[test]
+fn a_machine_that_dials_its_own_public_address_needs_no_key_and_another_one_does() {
+    let network = Network::of(2);
+    for (machine, address) in network.0.iter().zip(["203.0.113.1/24", "203.0.113.2/24"]) {
+        assert!(machine.ip(&format!("addr add {address} dev eth0")));
+    }
+    let mut send = network.start(1, SEND, &format!("{PICTURES} -p 21700"));
+    send.said("waiting on port");
+    let mut own = network.start(1, RECV, &format!("{BLIND} --host 203.0.113.1:21700 --stats json"));
+    own.stats_with(sees);
+    let mut other = network.start(2, RECV, &format!("{BLIND} --host 203.0.113.1:21700 --bind 203.0.113.2 --wait -p 21702"));
+    other.said("without a key only private addresses are let in: start both sides with the same --key, or pair them with --pair");
 }
 
 #[test]

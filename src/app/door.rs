@@ -93,7 +93,9 @@ impl<'a> Door<'a> {
     pub fn pair_of(&self, name: &str) -> Option<Option<Pair>> {
         let pair = self.pairs.named(name).cloned();
         if pair.is_none() && self.only_paired {
-            tracing::warn!("{name} was never paired with, and --only-paired was given: it is not dialled");
+            tracing::warn!(
+                "{name} was never paired with, and --only-paired was given: pair the two once, by --pair on both sides"
+            );
             return None;
         }
         Some(pair.filter(|_| !self.key_typed))

@@ -52,8 +52,8 @@ fn by_announcement(host: &Host, directory: &Directory) -> Answer {
 /// take.
 pub fn may_be_neighbour(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let is_one = lower != "localhost" && !lower.strip_suffix(".local").unwrap_or(&lower).contains('.');
-    name.parse::<IpAddr>().is_err() && is_one || is_of_people(name)
+    let is_one = lower != "localhost" && !lower.strip_suffix(".local").unwrap_or(&lower).contains(['.', ':']);
+    is_one || is_of_people(name)
 }
 
 /// "Living room", "kitchen (2)": no name server knows a name with such letters, and none is asked.

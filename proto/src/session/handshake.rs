@@ -84,7 +84,8 @@ impl State {
         if self.held_until().is_some() { MAX_OPENING } else { usize::MAX }
     }
 
-    /// One step on with the bytes that came from `remote`, which needs no key where it is `near`; those that it takes are removed.
+    /// One step on with the bytes that came from `remote`, which needs no key where it is `near`; those that it takes are
+    /// removed.
     pub fn step(
         self,
         now: Instant,
@@ -199,7 +200,8 @@ fn unlike(keys: &Keyring, keyed: bool) -> String {
 }
 
 /// What makes two machines know each other.
-const PAIR: &str = "pair the two: start the waiting side with --pair, then the dialling side with --pair, and type there the code that the first shows";
+const PAIR: &str = "pair the two: start the waiting side with --pair, then the dialling side with --pair, and type there the code \
+     that the first shows";
 
 /// What is told to those who have no key where one is needed.
 pub const KEYLESS: &str =

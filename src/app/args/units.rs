@@ -296,7 +296,8 @@ pub(super) fn host(text: &str) -> Result<HostText, String> {
     if !name.is_empty() && name.chars().all(|c| c.is_ascii_digit()) {
         return Err(format!("{name} is a number: write HOST:{name} where it is a port, or give it as --port {name}"));
     }
-    // The others are what people call a machine on their network, like "Living room", or what it is called as the second: "lab (2)".
+    // The others are what people call a machine on their network, like "Living room", or what the second of a name is called:
+    // "lab (2)".
     let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ' ' | '(' | ')' | '\'' | '&' | '+');
     let name = name.trim();
     if !name.chars().any(char::is_alphanumeric) || name.starts_with('-') || name.len() > 253 || !name.chars().all(plausible) {

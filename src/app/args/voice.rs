@@ -21,8 +21,8 @@ pub(super) struct VoiceFlags {
     #[arg(long, value_name = "WAY", value_parser = echo, default_value = "auto", help_heading = "Sound")]
     echo: Switch,
 
-    /// Make noise that goes on evenly, like a fan or a street, quieter than your voice: `on`, `off`, or `auto`, which is on unless
-    /// --mic speakers is sent
+    /// Make noise that goes on evenly, like a fan or a street, quieter than your voice: `on`, `off`, or `auto`, which is on
+    /// unless --mic speakers is sent
     #[arg(long, value_name = "WAY", value_parser = noise, default_value = "auto", help_heading = "Sound")]
     noise_suppression: Switch,
 
