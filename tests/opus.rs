@@ -99,7 +99,7 @@ fn a_meeting_point_passes_packets_on_and_asks_for_samples_while_somebody_needs_t
     let wav = folder.0.join("Ada.wav");
     let mut point = Program::start(CALL, &format!("--no-window --no-audio --no-video --name point -p {port}"));
     point.said("waiting on port");
-    let at = format!("--host 127.0.0.1:{port} --sound opus");
+    let at = format!("--host 127.0.0.1:{port} --sound opus --no-direct");
     let [mut ada, mut bob] = ["Ada", "Bob"].map(|name| speaking(name, &at));
     hears(&mut ada, "Bob", "opus");
     hears(&mut bob, "Ada", "opus");
