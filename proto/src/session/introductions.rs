@@ -14,7 +14,7 @@ use super::endpoint::{Endpoint, MOST_DIRECT, is_place};
 use super::link::LinkId;
 use crate::crypto;
 use crate::wire::record::{Hello, MOST_ADDRESSES, Record, Relayed, Rendezvous};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// … and at last so seldom.
 const SELDOM: Duration = Duration::from_secs(640);
+
+/// Two who went directly for so long are introduced again as if it were the first time.
+const LASTED: Duration = Duration::from_secs(60);
 
 /// Between two looks: at most 256 guests come and go as often as they like.
 const LOOK: Duration = Duration::from_millis(200);
@@ -59,6 +62,8 @@ struct Pair {
     /// What each may still say, and since when.
     left: [f64; 2],
     since: Instant,
+    /// When they were introduced.
+    began: Instant,
     /// Their connection is closed: they are introduced again then.
     again: Option<Instant>,
     /// How long they wait for that.
@@ -106,7 +111,15 @@ impl Introductions {
         }
         (self.news, self.looked) = (None, Some(now));
         let mut guests: BTreeMap<Process, Guest> = BTreeMap::new();
-        for link in links.filter(|link| !endpoint.is_direct(*link)).collect::<Vec<_>>() {
+        let mut here: BTreeSet<Process> = BTreeSet::new();
+        // Whom we dialled ourselves does not take our word for it.
+        let may_be = |link: &LinkId| !endpoint.is_direct(*link) && endpoint.host(*link).is_none();
+        for link in links.filter(may_be).collect::<Vec<_>>() {
+            here.extend(endpoint.hello(link).map(|hello| hello.id));
+            if !endpoint.is_connected(link) {
+                // It is told when it is back.
+                continue;
+            }
             let Some(seen) = endpoint.path(link).and_then(|path| path.address()) else { continue };
             let (Some(hello), Some(own)) = (endpoint.hello(link), self.own.get(&link)) else { continue };
             let mut addresses = vec![seen];
@@ -114,7 +127,7 @@ impl Introductions {
             addresses.truncate(MOST_ADDRESSES);
             guests.extend(guest(hello, link, addresses).map(|guest| (hello.id, guest)));
         }
-        self.pairs.retain(|(one, other), _| guests.contains_key(one) && guests.contains_key(other));
+        self.pairs.retain(|(one, other), _| here.contains(one) && here.contains(other));
         // Who was introduced in vain holds no place.
         for (one, other) in self.pairs.iter().filter(|(_, pair)| pair.again.is_none()).map(|(two, _)| two) {
             for process in [one, other] {
@@ -157,7 +170,7 @@ impl Introductions {
         for process in [two.0, two.1].into_iter().filter(|_| !holds) {
             guests.entry(process).and_modify(|guest| guest.others += 1);
         }
-        self.pairs.insert(two, Pair { links, attempt, left: [BURST; 2], since: now, again: None, wait });
+        self.pairs.insert(two, Pair { links, attempt, left: [BURST; 2], since: now, began: now, again: None, wait });
     }
 
     /// One guest says something to another. Whether it may.
@@ -176,9 +189,16 @@ impl Introductions {
         pair.left.iter_mut().for_each(|left| *left = (*left + passed * A_SECOND).min(BURST));
         (pair.since, pair.left[direction]) = (now, pair.left[direction] - said.bytes.len().div_ceil(BYTES).max(1) as f64);
         let closes = said.bytes.is_empty();
+        if !closes && !endpoint.is_connected(to) {
+            // Once it is back they are introduced anew, and until then their datagrams go on.
+            return true;
+        }
         let relayed = Relayed { guest: from, ..said };
         if pair.left[direction] >= 0.0 && endpoint.relay_to(to, relayed) && !closes {
             return true;
+        }
+        if now >= pair.began + LASTED {
+            pair.wait = AGAIN;
         }
         pair.again = Some(now + pair.wait);
         if !closes {

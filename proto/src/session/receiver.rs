@@ -78,17 +78,26 @@ impl Receiver {
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         loop {
             if let Some(event) = self.ways.poll() {
-                // Not before: of two ways by which it may have come, only one is told of.
-                if let Event::Settled(track, settled) = &event {
-                    match self.reception(*track) {
-                        Some(reception) => reception.told(settled),
-                        None => self.gone.count(settled),
-                    }
-                }
+                self.count(&event);
                 return Some(event);
             }
             let event = self.across.events.pop_front()?;
             self.ways.pass(now, event);
+        }
+    }
+
+    /// What the application is told of counts. Not before: of two ways by which it may have come, only one is told of.
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Settled(track, settled) => match self.reception(*track) {
+                Some(reception) => reception.told(settled),
+                None => self.gone.count(settled),
+            },
+            Event::Sound(track, _) => self.reception(*track).into_iter().for_each(|reception| reception.told_sound(false)),
+            Event::Packet { track, first: true, .. } => {
+                self.reception(*track).into_iter().for_each(|reception| reception.told_sound(true));
+            }
+            _ => {}
         }
     }
 
@@ -397,8 +406,8 @@ impl Receiver {
         }
         let Receiver { ways, inbound, .. } = self;
         let path = |peer| {
-            let link = inbound.iter().find(|inbound| inbound.peer == peer)?.link();
-            endpoint.link(link)?.path.as_ref()
+            let link = endpoint.link(inbound.iter().find(|inbound| inbound.peer == peer)?.link())?;
+            Some((link.path.as_ref()?, link.liveness.socket().is_some()))
         };
         ways.tend(now, path);
         for said in self.ways.take_said() {

@@ -318,7 +318,7 @@ impl Session {
         if now >= self.next_stats {
             self.next_stats = (self.next_stats + STATS).max(now);
             self.tell_stats(now);
-            if let Some(link) = self.sender.crowded() {
+            if let Some(link) = self.sender.crowded(&mut self.endpoint) {
                 self.endpoint.turn_out_direct(link, "the way takes less than is sent");
             }
             self.events.extend(self.talk.take_left_out(now).map(Event::TextLeftOut));

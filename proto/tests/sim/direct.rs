@@ -11,6 +11,7 @@ use super::sending::Stream;
 use eyeline_proto::session::Command;
 use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::sound_form::Wish;
+use eyeline_proto::wire::record::Want;
 use std::collections::BTreeSet;
 
 const BOB: &str = "10.0.4.2";
@@ -379,4 +380,32 @@ fn who_is_in_another_network_is_forwarded_to_where_nothing_goes_directly() {
         assert!(since > 140, "{since} of {whose}, {:?}", turns(&gathering, who, whose));
         assert!(worst < Some(2000), "{whose} stood for {worst:?} ms");
     }
+}
+
+/// Both lose the meeting point and come back one after the other: they are told of each other once both are there, and what is wanted
+/// then is said.
+#[test]
+fn guests_that_come_back_one_after_the_other_are_introduced_once_both_are_there() {
+    const WHERE_TO: [&str; 2] = ["10.0.5.2", "10.0.5.3"];
+    let mut gathering = guests(313, &Params::lan());
+    gathering.pass(secs(4));
+    for (who, ip) in [(BOB_IS, WHERE_TO[0]), (CID_IS, WHERE_TO[1])] {
+        let node = gathering.members[who].node;
+        gathering.world.move_to(node, ip);
+        gathering.pass(ms(1500));
+    }
+    gathering.pass(secs(4));
+    let turns = turns(&gathering, BOB_IS, "cid");
+    assert!(turns.last().is_some_and(|(_, direct)| *direct), "{turns:?}");
+    // What is wanted reaches who sends it.
+    let track = gathering.view(BOB_IS, "cid").track;
+    let whole = |gathering: &Gathering| gathering.view(BOB_IS, "cid").watched.borrow().whole;
+    gathering.command(BOB_IS, Command::Want(track, Want { pictures: false, ..Want::ALL }));
+    gathering.pass(ms(300));
+    let before = whole(&gathering);
+    gathering.pass(secs(1));
+    assert_eq!(whole(&gathering), before, "no picture is wanted");
+    gathering.command(BOB_IS, Command::Want(track, Want::ALL));
+    gathering.pass(secs(1));
+    assert!(whole(&gathering) > before + 20, "they are wanted again");
 }

@@ -133,7 +133,7 @@ fn a_meeting_point_that_tells_of_many_guests_is_believed_a_few_times() {
     assert!(victim.closed.is_empty(), "the meeting point keeps its link");
     let mut dialler = Stranger::come_with(&mut victim, 2, |hello| hello.capabilities = FORWARDS | DIRECT);
     dialler.record(&mut victim, &Record::Rendezvous(met(201, true, &there)));
-    assert_eq!(relayed(&mut dialler, &mut victim), []);
+    assert!(relayed(&mut dialler, &mut victim).iter().all(|said| said.bytes.is_empty()));
 }
 
 /// To addresses that a meeting point makes up go three seconds of challenges and nothing else, and without a key none to public ones.

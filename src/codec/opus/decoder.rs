@@ -32,8 +32,9 @@ const KEPT: usize = 24;
 /// A packet's time.
 const BLOCK: Duration = Duration::from_millis(10);
 
-/// Its capture time may be off by so much, and it still follows the one before (`delay.rs`, which is as strict).
-const JOINS: Duration = Duration::from_millis(5);
+/// Its capture time may be off by so much, and it still follows the one before: where sound comes another way all at once (directly, or by
+/// way of a meeting point) its clock is known by other round trips. Nobody mutes a microphone for less.
+const JOINS: Duration = Duration::from_millis(25);
 
 /// Calls of libopus: what comes after a second in which nothing came, or this process stood still, is decoded whole.
 const AT_ONCE: u32 = 128;

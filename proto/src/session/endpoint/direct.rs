@@ -78,10 +78,18 @@ impl Endpoint {
     pub fn meets(&mut self, now: Instant, via: LinkId, mut met: Rendezvous) -> bool {
         let is_point = |hello: &Hello| hello.forwards() && hello.goes_directly();
         let Some(point) = self.hello(via).filter(|hello| is_point(hello)).map(|hello| hello.id) else { return false };
-        let ours = self.me.direct && self.dialer.of(via).is_some() && !self.is_direct(via);
-        if !ours || met.guest == self.me.id || met.guest == point {
+        if !self.me.direct || self.is_direct(via) {
             return false;
         }
+        if self.dialer.of(via).is_none() || met.guest == self.me.id || met.guest == point {
+            self.relay(via, met.guest, met.attempt, &[]);
+            return true;
+        }
+        // An attempt before this one that has not come to a hello is given up by the other side as well.
+        let is_late =
+            |link: &Link| link.direct.as_ref().is_some_and(|of| of.guest == met.guest && of.point == point) && !link.is_met();
+        let late: Vec<LinkId> = self.links.iter().filter(|(_, link)| is_late(link)).map(|(id, _)| *id).collect();
+        late.into_iter().for_each(|id| self.remove(id));
         let others =
             self.links.values().filter(|link| link.direct.as_ref().is_some_and(|direct| direct.guest != met.guest)).count();
         let linked = self.links.values().any(|link| link.is_met() && link.direct.is_none() && link.is_of(&met.guest));
@@ -275,6 +283,11 @@ impl Endpoint {
     /// Another guest to whom datagrams go directly is at the end of this link.
     pub fn is_direct(&self, id: LinkId) -> bool {
         self.links.get(&id).is_some_and(|link| link.direct.is_some())
+    }
+
+    /// Whether anything can be said over a link now: there is a connection.
+    pub fn is_connected(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.liveness.socket().is_some())
     }
 
     /// Says a record for another guest to one, where its link takes more. Whether it does.

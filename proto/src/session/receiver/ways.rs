@@ -191,8 +191,8 @@ impl Ways {
         self.ways.iter_mut().for_each(|way| way.excused = now + BROKEN);
     }
 
-    /// What time alone brings. `path`: of a peer.
-    pub fn tend<'a>(&mut self, now: Instant, path: impl Fn(PeerId) -> Option<&'a Path>) {
+    /// What time alone brings. `path`: of a peer, and whether it can be told anything.
+    pub fn tend<'a>(&mut self, now: Instant, path: impl Fn(PeerId) -> Option<(&'a Path, bool)>) {
         for way in &mut self.ways {
             way.tend(now, way.direct.and_then(&path), &mut self.out);
         }
@@ -289,9 +289,9 @@ impl Way {
         (self.held, self.held_since) = (VecDeque::new(), None);
     }
 
-    fn tend(&mut self, now: Instant, path: Option<&Path>, out: &mut VecDeque<Event>) {
+    fn tend(&mut self, now: Instant, path: Option<(&Path, bool)>, out: &mut VecDeque<Event>) {
         self.tended = now;
-        let lives = path.is_some_and(|path| broken_at(path).is_some_and(|at| now < at.max(self.excused)));
+        let lives = path.is_some_and(|(path, _)| broken_at(path).is_some_and(|at| now < at.max(self.excused)));
         match self.state {
             State::Forwarded => {
                 let known = self.clocks.0.is_some() && self.clocks.1.is_some();
@@ -303,6 +303,8 @@ impl Way {
             State::Beginning if self.came && self.from.is_none() && now >= self.since + NO_PICTURE => self.is_direct(now, out),
             State::Beginning if self.held_since.is_some_and(|since| now >= since + WAITS) => self.is_direct(now, out),
             State::Direct if !lives => self.breaks(now, out),
+            // It cannot be told that something else is wanted, and the meeting point can.
+            State::Direct if path.is_some_and(|(_, told)| !told) && self.said.1 != Some(self.want) => self.breaks(now, out),
             // Nothing comes, for there is nothing: the other way is as good.
             State::Returning if now >= self.since + BEGINS => self.becomes(now, State::Forwarded),
             _ => {}
@@ -349,7 +351,8 @@ impl Way {
 
     /// Something came directly.
     fn directly(&mut self, now: Instant, event: Event, out: &mut VecDeque<Event>) {
-        if self.state == State::Forwarded {
+        // Before its clock is known nothing can be made of it.
+        if self.state == State::Forwarded || self.clocks.1.is_none() {
             return;
         }
         let told = self.told;

@@ -7,6 +7,7 @@
 
 use super::Sender;
 use crate::media::rate_control::Bitrate;
+use crate::session::endpoint::Endpoint;
 use crate::session::link::LinkId;
 use crate::session::peer::{Peer, Subscription};
 use crate::wire::record::OWN_TRACK;
@@ -23,7 +24,13 @@ fn is_sent_pictures(peer: &Peer) -> bool {
 
 impl Sender {
     /// Asked once a second: the guest whose direct way is to be left.
-    pub fn crowded(&mut self) -> Option<LinkId> {
+    pub fn crowded(&mut self, endpoint: &mut Endpoint) -> Option<LinkId> {
+        let mut passes_none = |(link, peer): &(&LinkId, &Peer)| {
+            peer.direct && is_sent_pictures(peer) && endpoint.path(**link).is_some_and(|path| path.is_too_narrow())
+        };
+        if let Some((link, _)) = self.peers.iter().find(|one| passes_none(one)) {
+            return Some(*link);
+        }
         for peer in self.peers.values_mut().filter(|peer| !peer.direct && is_sent_pictures(peer)) {
             // Where no pictures go it would only be supposed.
             peer.took = peer.flow.found().0;

@@ -142,6 +142,12 @@ impl Reception {
         self.counts.count(settled);
     }
 
+    /// The application is told of a block of its sound, `packet`: as an Opus packet.
+    pub fn told_sound(&mut self, packet: bool) {
+        self.counts.blocks += 1;
+        self.counts.packets += u64::from(packet);
+    }
+
     /// What came of it another way, by which nothing comes any more, counts as its.
     pub fn came_besides(&mut self, received: &Received) {
         self.counts += received;
@@ -278,7 +284,6 @@ impl Reception {
             return false;
         }
         if first {
-            self.counts.packets += 1;
             self.form = Some(Form::Opus);
         }
         across.events.push_back(Event::Packet { track: self.id, sound, first });
@@ -355,7 +360,6 @@ impl Reception {
         } else if let Some(number) = first {
             self.ending.goes_on(now);
             self.blocks = self.blocks.max(number.saturating_add(1));
-            self.counts.blocks += 1;
         }
         takes
     }
