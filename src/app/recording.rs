@@ -10,13 +10,10 @@ use super::snapshots::{Snapshots, Told};
 use super::stats::Statistics;
 use super::status::ExitCode;
 use super::ticker::{self, Place};
-use crate::net::Commands;
-use crate::pipeline::back::Back;
-use crate::pipeline::record::Room;
 use crate::pipeline::recorder::{self, Recorder, Saving};
+use crate::pipeline::tee::Tee;
 use crate::present::writers::mkv::{Next, Split};
 use crate::present::writers::{self, Overwrite, Target, Written};
-use eyeline_proto::session::Command;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -30,7 +27,6 @@ const AT_FIRST: u64 = 30;
 
 pub struct Recording {
     recorder: Recorder,
-    back: Back,
     split: Split,
     /// As it was given; else each file is called by its time.
     file: Option<Destination>,
@@ -71,11 +67,11 @@ pub enum Ended {
 }
 
 impl Recording {
-    /// Begins to record, where that was asked for; what waits for the disk shares `room` with what else does.
-    pub fn open(config: &args::Recording, room: Room, beginning: &Beginning<'_>) -> Result<Recording, Failure> {
-        let (back, split, file) = (Back::default(), config.split, config.file.clone());
-        let recorder = Recorder::new(config.last, room, back.clone());
-        let (mut snapshots, said) = (Snapshots::new(&recorder), VecDeque::new());
+    /// Begins to record what goes through this, where that was asked for.
+    pub fn open(config: &args::Recording, tee: &Tee, beginning: &Beginning<'_>) -> Result<Recording, Failure> {
+        let (split, file) = (config.split, config.file.clone());
+        let recorder = Recorder::new(tee.clone(), config.last);
+        let (mut snapshots, said) = (Snapshots::new(tee), VecDeque::new());
         if let Some(path) = &config.snapshot {
             snapshots.first(path, config.overwrite).map_err(|error| match error {
                 writers::Error::Taken { path, what } => {
@@ -86,7 +82,6 @@ impl Recording {
         }
         let mut recording = Recording {
             recorder,
-            back,
             split,
             file,
             running: None,
@@ -105,16 +100,6 @@ impl Recording {
             recording.start().code(ExitCode::Failed)?;
         }
         Ok(recording)
-    }
-
-    /// What records.
-    pub fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    /// Where the session is told of pictures that are not written.
-    pub fn connect(&self, commands: Commands<Command>) {
-        self.back.connect(move |command| commands.command(command));
     }
 
     fn start(&mut self) -> Result<String, recorder::Error> {

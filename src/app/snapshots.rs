@@ -4,7 +4,7 @@
 
 use super::dated;
 use crate::codec::still;
-use crate::pipeline::recorder::{Recorder, Shot, Still};
+use crate::pipeline::tee::{Shot, Still, Tee};
 use crate::present::writers::{Error, Overwrite, Target};
 use crate::threads::{join, lock};
 use std::ffi::OsString;
@@ -45,7 +45,7 @@ enum Place {
 }
 
 pub struct Snapshots {
-    recorder: Recorder,
+    tee: Tee,
     tell: Sender<Told>,
     told: Receiver<Told>,
     /// Those that wait for a picture, or write it.
@@ -55,9 +55,9 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    pub fn new(recorder: &Recorder) -> Self {
+    pub fn new(tee: &Tee) -> Self {
         let (tell, told) = mpsc::channel();
-        Snapshots { recorder: recorder.clone(), tell, told, threads: Vec::new(), turn: Arc::default() }
+        Snapshots { tee: tee.clone(), tell, told, threads: Vec::new(), turn: Arc::default() }
     }
 
     /// The first picture of anybody goes into this file.
@@ -67,7 +67,7 @@ impl Snapshots {
         let made = target.made().map(Path::to_path_buf);
         drop(target);
         made.map(fs::remove_file);
-        self.spawn(self.recorder.shot(None), FIRST, Place::Over(path.to_path_buf()));
+        self.spawn(self.tee.shot(None), FIRST, Place::Over(path.to_path_buf()));
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Snapshots {
     pub fn keep(&mut self, names: &[String]) {
         let anybody = names.is_empty().then_some(None);
         for of in names.iter().map(|name| Some(name.as_str())).chain(anybody) {
-            self.spawn(self.recorder.shot(of), WAIT, Place::In(dated::folder("XDG_PICTURES_DIR")));
+            self.spawn(self.tee.shot(of), WAIT, Place::In(dated::folder("XDG_PICTURES_DIR")));
         }
     }
 
@@ -111,7 +111,7 @@ impl Snapshots {
 
     /// No picture is waited for any more, and those that came are written.
     pub fn finish(&mut self) {
-        self.recorder.forget_shots();
+        self.tee.end();
         self.threads.drain(..).for_each(join);
     }
 }

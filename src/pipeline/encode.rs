@@ -1,10 +1,10 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::cutter::{Cutter, Treatment};
-use super::recorder::Own;
 use super::sink::EncodedSink;
 use super::steps::{Steps, Unsent, even, useful};
 use super::tally::{EncoderCounts, Tally};
+use super::tee::Own;
 use crate::codec::ageing::AGE;
 use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::opus;

@@ -5,9 +5,9 @@
 use super::back::Back;
 use super::decode::Announced;
 use super::record;
-use super::recorder::Recorder;
 use super::show::Show;
 use super::sink::EncodedSink;
+use super::tee::Tee;
 use super::track::{Screening, Track, Tracks};
 use crate::codec::opus;
 use crate::present::mixer::Mixer;
@@ -36,8 +36,8 @@ pub struct Config {
     pub mixer: Option<Mixer>,
     /// Where they are written, if they are.
     pub files: Option<record::Inlets>,
-    /// Where they are recorded, while they are.
-    pub recorder: Recorder,
+    /// Where they are taken whole, while they are.
+    pub tee: Tee,
 }
 
 /// What takes one track.
@@ -45,7 +45,7 @@ struct Sinks {
     /// What makes samples of its packets: for all that takes it they are one sound.
     opus: opus::decoder::Decoder,
     shown: Box<dyn EncodedSink>,
-    recorded: Box<dyn EncodedSink>,
+    taken: Box<dyn EncodedSink>,
     written: Vec<Box<dyn EncodedSink>>,
 }
 
@@ -59,7 +59,7 @@ pub struct Fanout {
 
 impl Sinks {
     fn all(&mut self) -> impl Iterator<Item = &mut Box<dyn EncodedSink>> {
-        self.written.iter_mut().chain([&mut self.recorded, &mut self.shown])
+        self.written.iter_mut().chain([&mut self.taken, &mut self.shown])
     }
 }
 
@@ -94,14 +94,14 @@ impl Fanout {
     }
 
     fn open(&mut self, id: TrackId, name: &str, film: bool) {
-        let Config { tracks, announced, back, hold, screening, mixer, recorder, .. } = &self.config;
+        let Config { tracks, announced, back, hold, screening, mixer, tee, .. } = &self.config;
         let voice = mixer.as_ref().and_then(Mixer::voice);
         let schedule = Schedule::new(hold.clone(), film);
         let track = Track::new(id, schedule, (announced, back), screening.as_deref(), voice);
         tracks.add(track.clone());
-        let (recorded, written) = (recorder.sink(id, name, film), written(&self.config, id, film));
+        let (taken, written) = (tee.sink(id, name, film), written(&self.config, id, film));
         let opus = opus::decoder::Decoder::default();
-        self.sinks.insert(id, Sinks { opus, shown: Box::new(Show::new(track)), recorded, written });
+        self.sinks.insert(id, Sinks { opus, shown: Box::new(Show::new(track)), taken, written });
     }
 
     /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may
@@ -120,7 +120,7 @@ impl Fanout {
     /// A block of sound came as a packet. The `first` copy of it is heard.
     fn packet(&mut self, id: TrackId, sound: &Numbered<MediaTime, Packet>, first: bool, received: Instant) {
         let Some(sinks) = self.sinks.get_mut(&id) else { return };
-        let heard = self.config.mixer.is_some() || !sinks.written.is_empty() || self.config.recorder.is_on();
+        let heard = self.config.mixer.is_some() || !sinks.written.is_empty() || self.config.tee.is_on();
         if !heard {
             // It is passed on as it came, and its decoder begins anew where somebody hears it later.
             return;
@@ -218,9 +218,8 @@ mod tests {
         let hold = Hold::new(Latency::Fixed(held));
         let screening = Some(Arc::new(Screening::start(1).unwrap()));
         let (announced_to, back) = (announced.clone(), Back::default());
-        let recorder = Recorder::new(None, record::Room::default(), back.clone());
-        let (tracks, mixer, files) = (tracks.clone(), None, None);
-        let config = Config { tracks: tracks.clone(), announced: announced_to, back, hold, screening, mixer, files, recorder };
+        let (mixer, files, tee) = (None, None, Tee::default());
+        let config = Config { tracks: tracks.clone(), announced: announced_to, back, hold, screening, mixer, files, tee };
         (Fanout::new(config, drop), tracks, announced)
     }
 

@@ -21,4 +21,5 @@ pub mod sink;
 pub mod source;
 mod steps;
 pub mod tally;
+pub mod tee;
 pub mod track;

@@ -3,36 +3,22 @@
 //!
 //! A [`Recorder`] is there from the beginning; [`Recorder::start`] begins a file, which ends with its [`Recording`]. While nothing
 //! is recorded and nothing kept it costs nothing. What comes is put into a queue, whose thread joins slices to JPEGs and writes.
-//! Whoever wants one picture alone has a [`Shot`] of it.
 //!
 //! Capacity: [`WAITING`] units and bytes wait for the disk; the oldest go, and are counted. Kept are the last seconds, of at most
 //! [`MOST_KEPT`] bytes.
 
-mod intake;
-mod own;
-mod shot;
 mod writing;
 
-pub use own::Own;
-pub use shot::{Shot, Still};
-
-use super::back::Back;
 /// Why nothing can be written.
 pub use super::record::Error;
-use super::record::Room;
-use super::sink::EncodedSink;
-use crate::present::writers::mkv::{self, Source, Split};
+use super::tee::{Content, Tap, Tee, Unit};
+use crate::present::writers::mkv::{self, Split};
 use crate::present::writers::{self, PATIENCE, Target, Threaded, Written};
 use crate::slot::Slot;
 use crate::threads::lock;
-use eyeline_proto::media::assemble::AccessUnit;
-use eyeline_proto::media::slice::Slice;
-use eyeline_proto::picture::Size;
-use eyeline_proto::session::TrackId;
-use intake::Intake;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use writing::Writing;
@@ -40,69 +26,14 @@ use writing::Writing;
 /// Units waiting for the disk, and their bytes: ten seconds of four senders.
 const WAITING: (usize, usize) = (6000, 128 << 20);
 
-/// What a unit weighs beside its content.
-const BESIDE: usize = size_of::<Unit>() + 64;
-
-/// Pictures that wait for who wants one of them whole.
-const SHOTS: usize = 4;
-
 /// Bytes of the last seconds: 80 s at 25 Mbit/s.
 const MOST_KEPT: usize = 256 << 20;
 
-/// A picture or a block of sound of somebody.
-struct Unit {
-    source: Arc<Source>,
-    /// When it was caught, by our clock.
-    at: Instant,
-    content: Content,
-}
-
-enum Content {
-    /// What came of a picture.
-    Slices(AccessUnit),
-    Jpeg(Size, Arc<[u8]>),
-    /// Its channels, and samples for each in turn.
-    Sound(u8, Arc<[i16]>),
-}
-
-impl Unit {
-    /// With what is kept beside its bytes.
-    fn bytes(&self) -> usize {
-        let content = match &self.content {
-            Content::Slices(unit) => unit.bytes() + unit.slices.len() * size_of::<Option<Slice>>(),
-            Content::Jpeg(_, jpeg) => jpeg.len(),
-            Content::Sound(_, samples) => 2 * samples.len(),
-        };
-        content + BESIDE
-    }
-}
-
-/// See the module text. Clones are the same.
-#[derive(Clone)]
-pub struct Recorder(Arc<Shared>);
-
-struct Shared {
-    /// Anything is recorded or kept.
-    on: AtomicBool,
-    state: Mutex<State>,
-    next_shot: AtomicU64,
-    room: Room,
-    /// Where the session is told of pictures that are not written.
-    back: Back,
-}
-
-#[derive(Default)]
-struct State {
-    to: Option<Arc<Slot<Arc<Unit>>>>,
-    kept: Option<Kept>,
-    shots: Vec<Asked>,
-}
-
-/// Whose next pictures are wanted; `None`: anybody's.
-struct Asked {
-    key: u64,
-    of: Option<String>,
-    to: SyncSender<Arc<Unit>>,
+/// See the module text.
+pub struct Recorder {
+    tee: Tee,
+    /// The last seconds, where they are kept.
+    kept: Option<(Arc<Mutex<Kept>>, Tap)>,
 }
 
 /// The last seconds.
@@ -114,7 +45,7 @@ struct Kept {
 
 /// A file that is being written.
 pub struct Recording {
-    recorder: Recorder,
+    tap: Option<Tap>,
     queue: Arc<Slot<Arc<Unit>>>,
     thread: Threaded<Arc<Unit>>,
     began: Instant,
@@ -151,21 +82,14 @@ impl LastResort {
 }
 
 impl Recorder {
-    /// Keeps the last seconds, where it is to; `room` is what all that waits for disks shares.
-    pub fn new(keep: Option<Duration>, room: Room, back: Back) -> Self {
-        let kept = keep.map(|span| Kept { span, units: VecDeque::new(), bytes: 0 });
-        let (on, state) = (AtomicBool::new(kept.is_some()), Mutex::new(State { to: None, kept, shots: Vec::new() }));
-        Recorder(Arc::new(Shared { on, state, next_shot: AtomicU64::new(0), room, back }))
-    }
-
-    /// Whether anything is recorded, or kept: pictures are wanted whole.
-    pub fn is_on(&self) -> bool {
-        self.0.on.load(Ordering::Relaxed)
-    }
-
-    /// What records a track of this name.
-    pub fn sink(&self, id: TrackId, name: &str, film: bool) -> Box<dyn EncodedSink> {
-        Box::new(Intake::new(self.clone(), id, name, film))
+    /// Of what goes through this, of which the last seconds are kept, where that is wished.
+    pub fn new(tee: Tee, keep: Option<Duration>) -> Self {
+        let kept = keep.map(|span| {
+            let kept = Arc::new(Mutex::new(Kept { span, units: VecDeque::new(), bytes: 0 }));
+            let to = kept.clone();
+            (kept, tee.tap(move |unit| lock(&to).push(unit.clone())))
+        });
+        Recorder { tee, kept }
     }
 
     /// Begins a file; where it is split, `next` says where it goes on.
@@ -176,18 +100,19 @@ impl Recorder {
         let writing = Writing::new(mkv::Writer::new(first, split, next), end)?;
         let refused = writing.refused();
         let thread = Threaded::spawn("write-mkv", queue.clone(), writing)?;
-        lock(&self.0.state).to = Some(queue.clone());
-        self.0.on.store(true, Ordering::Relaxed);
-        let (recorder, began, finished) = (self.clone(), Instant::now(), Some(finished));
-        Ok(Recording { recorder, queue, thread, began, refused, finished })
+        let to = queue.clone();
+        // Closed where its writer ended early, which whoever has the recording finds out.
+        let tap = Some(self.tee.tap(move |unit| {
+            let _ = to.push(unit.clone());
+        }));
+        let (began, finished) = (Instant::now(), Some(finished));
+        Ok(Recording { tap, queue, thread, began, refused, finished })
     }
 
     /// Writes the last seconds to a file of their own; `None` where none are kept.
     pub fn write_kept(&self, target: Target) -> Result<Option<Saving>, Error> {
-        let units: Vec<_> = match &lock(&self.0.state).kept {
-            Some(kept) => kept.units.iter().cloned().collect(),
-            None => return Ok(None),
-        };
+        let Some((kept, _)) = &self.kept else { return Ok(None) };
+        let units: Vec<_> = lock(kept).units.iter().cloned().collect();
         let nothing_more = || Err(writers::Error::ReaderGone);
         let writer = mkv::Writer::new(target, Split::default(), Box::new(nothing_more));
         let queue = Slot::dropping(units.len().max(1));
@@ -197,60 +122,6 @@ impl Recorder {
         }
         let thread = Threaded::spawn("write-last", queue, Writing::new(writer, mpsc::channel().0)?)?;
         Ok(Some(Saving(thread)))
-    }
-
-    /// The next whole picture of one of this name, or of anybody.
-    pub fn shot(&self, of: Option<&str>) -> Shot {
-        let (to, units) = mpsc::sync_channel(SHOTS);
-        let key = self.0.next_shot.fetch_add(1, Ordering::Relaxed);
-        lock(&self.0.state).shots.push(Asked { key, of: of.map(str::to_string), to });
-        self.0.on.store(true, Ordering::Relaxed);
-        Shot::new(self.clone(), key, units)
-    }
-
-    /// Nobody waits for any any more.
-    pub fn forget_shots(&self) {
-        let mut state = lock(&self.0.state);
-        state.shots.clear();
-        self.0.on.store(state.is_on(), Ordering::Relaxed);
-    }
-
-    /// Nobody waits for this one any more.
-    fn forget_shot(&self, key: u64) {
-        let mut state = lock(&self.0.state);
-        state.shots.retain(|asked| asked.key != key);
-        self.0.on.store(state.is_on(), Ordering::Relaxed);
-    }
-
-    fn push(&self, unit: Unit) {
-        let unit = Arc::new(unit);
-        let mut state = lock(&self.0.state);
-        if !state.shots.is_empty() && !matches!(unit.content, Content::Sound(..)) {
-            let is_of = |asked: &Asked| asked.of.as_ref().is_none_or(|of| *of == unit.source.name);
-            for asked in state.shots.iter().filter(|asked| is_of(asked)) {
-                // It has enough to look at, or just had what it wants.
-                let _ = asked.to.try_send(unit.clone());
-            }
-        }
-        if let Some(to) = &state.to {
-            // Closed where its writer ended early, which whoever has the recording finds out.
-            let _ = to.push(unit.clone());
-        }
-        if let Some(kept) = &mut state.kept {
-            kept.push(unit);
-        }
-    }
-
-    fn stop(&self, queue: &Arc<Slot<Arc<Unit>>>) {
-        let mut state = lock(&self.0.state);
-        state.to = state.to.take().filter(|to| !Arc::ptr_eq(to, queue));
-        self.0.on.store(state.is_on(), Ordering::Relaxed);
-    }
-}
-
-impl State {
-    fn is_on(&self) -> bool {
-        self.to.is_some() || self.kept.is_some() || !self.shots.is_empty()
     }
 }
 
@@ -280,7 +151,7 @@ impl Recording {
 
     /// Takes nothing more; what waits is written.
     pub fn close(&mut self) {
-        self.recorder.stop(&self.queue);
+        self.tap = None;
         self.queue.close();
     }
 

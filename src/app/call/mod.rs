@@ -23,7 +23,7 @@ use super::send::sending::Sending;
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
-use crate::pipeline::record::Room;
+use crate::pipeline::tee::Tee;
 use crate::present::keys::Bindings;
 use crate::present::speaker::Speaker;
 use crate::voice_processing::{Reference, VoiceProcessing};
@@ -48,7 +48,8 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
         tracing::warn!("--mic speakers sends the others their own voices; play them elsewhere: --speaker NAME (--list has them)");
     }
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
-    let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning)?;
+    let tee = Tee::default();
+    let recording = Recording::open(&config.send.common.recording, &tee, &beginning)?;
     let remembered = Remembered::new("call", &config.send.common.rendezvous);
     let reference = Reference::default();
     let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None, Some(&reference))?;
@@ -58,14 +59,13 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, asks: config.ask, ..beginning.identity() };
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
-    let recorder = recording.recorder().clone();
     let (latency, seen) = (config.showing.latency, config.showing.window || devices.camera.is_some());
     // Of a meeting point without a person it is measured what goes through it, and nothing comes for that alone.
     let is_point = plan.offers().is_none() && config.send.common.rendezvous.dial.is_empty();
     let measured = !is_point && statistics.as_ref().is_some_and(|statistics| statistics.measures());
     let uses = Want { pictures: seen || measured, sound: devices.speaker.is_some() || measured, ..Want::ALL };
-    let want = if recorder.is_on() { Wants::recorded() } else { uses };
-    let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), latency, seen, statistics, tell)?;
+    let want = if tee.is_on() { Wants::whole() } else { uses };
+    let (viewing, on_event) = Viewing::new(devices, (tee.clone(), recording), (uses, want), latency, seen, statistics, tell)?;
     let (format, cap, sound) = (plan.format(), config.send.bitrate, config.send.sound_form);
     let run = beginning.meet(me, |core| session::Config { format, cap, sound, want, ..core }, on_event)?;
     viewing.connect(&run.net);
@@ -74,7 +74,7 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let sending = if plan.offers().is_none() {
         None
     } else {
-        Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink), &recorder, voice)?)
+        Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink), &tee, voice)?)
     };
     if config.chat || config.ask && !config.showing.window {
         typed::listen(run.notes.telling(Note::Typed)).code(ExitCode::Failed)?;
@@ -154,7 +154,7 @@ impl Program for Call<'_> {
             return Ok(Some(End::Over));
         }
         if let Some(sending) = &mut self.sending {
-            sending.follow_recorder(&run.net)?;
+            sending.follow_takers(&run.net)?;
         }
         self.ring.sound(now, self.viewing.speaker.as_ref().map(Speaker::mixer));
         while let Some(line) = self.unsaid.due(now) {

@@ -23,6 +23,7 @@ use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::record::Format;
+use crate::pipeline::tee::Tee;
 use crate::present::keys::Bindings;
 use devices::Devices;
 use eyeline_proto::session::link::Identity;
@@ -45,12 +46,13 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let files = Files::open(config, &ready, &beginning.will)?;
     let room = files.as_ref().map(|files| files.inlets().room()).unwrap_or_default();
-    let recording = Recording::open(&config.common.recording, room, &beginning)?;
+    let tee = Tee::new(room);
+    let recording = Recording::open(&config.common.recording, &tee, &beginning)?;
     let remembered = Remembered::new("recv", &config.common.rendezvous);
     let devices = Devices::open(&config.showing, (Bindings::Watch, remembered), ready, files, None)?;
 
     let recorded = config.common.recording.file.is_some();
-    let sound = devices.speaker.is_some() || config.audio_output.is_some() || recording.recorder().is_on();
+    let sound = devices.speaker.is_some() || config.audio_output.is_some() || tee.is_on();
     let wants = Media { pictures: true, sound, lossless: devices.files.is_some() || recorded };
     let me = beginning.identity();
     let me = Identity { wants, opus: me.opus && config.audio_output.is_none(), ..me };
@@ -60,8 +62,9 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
     let decodes = config.showing.window || (devices.files.is_none() && !recorded) || devices.camera.is_some();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
-    let want = if recording.recorder().is_on() { Wants::recorded() } else { uses };
-    let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), config.showing.latency, decodes, statistics, tell)?;
+    let want = if tee.is_on() { Wants::whole() } else { uses };
+    let (viewing, on_event) =
+        Viewing::new(devices, (tee, recording), (uses, want), config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;
     viewing.connect(&run.net);
     run.carry_out(Recv { config, viewing })

@@ -18,6 +18,7 @@ use crate::net;
 use crate::pipeline::back::Back;
 use crate::pipeline::decode::{Announced, Ready};
 use crate::pipeline::fanout::{self, Fanout};
+use crate::pipeline::tee::Tee;
 use crate::pipeline::track::{Screening, Tracks};
 use crate::present::speaker::Speaker;
 use crate::slot::Taken;
@@ -48,8 +49,9 @@ pub struct Viewing {
     pub screen: Option<Screen>,
     pub files: Option<Files>,
     pub recording: Recording,
-    /// It needs each picture whole, as others were told.
-    recorded: bool,
+    tee: Tee,
+    /// Somebody here takes each picture whole, as others were told.
+    taken: bool,
     pub speaker: Option<Speaker>,
     /// A camera for other programs on this machine.
     camera: Option<VirtualCamera>,
@@ -86,7 +88,7 @@ impl Viewing {
     /// is to know of it.
     pub fn new(
         devices: Devices,
-        recording: Recording,
+        (tee, recording): (Tee, Recording),
         (uses, first): (Want, Want),
         latency: Latency,
         decodes: bool,
@@ -105,7 +107,7 @@ impl Viewing {
             screening: screening.clone(),
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
             files: files.as_ref().map(Files::inlets),
-            recorder: recording.recorder().clone(),
+            tee: tee.clone(),
         };
         let measured = statistics.as_ref().is_some_and(|statistics| statistics.measures());
         let (written, seen, heard) = (files.is_some() || measured, screen.is_some() || camera.is_some(), speaker.is_some());
@@ -120,7 +122,8 @@ impl Viewing {
             back,
             screen,
             files,
-            recorded: recording.recorder().is_on(),
+            taken: tee.is_on(),
+            tee,
             recording,
             speaker,
             camera,
@@ -151,7 +154,8 @@ impl Viewing {
         if let Some(files) = &self.files {
             files.connect(net.commands());
         }
-        self.recording.connect(net.commands());
+        let commands = net.commands();
+        self.tee.connect(move |command| commands.command(command));
     }
 
     /// What somebody at the window wants of what is recorded.
@@ -202,8 +206,8 @@ impl Viewing {
     /// Looks after what is recorded. Where it came to its end without us, how.
     pub fn record(&mut self, net: &net::Handle<Command>) -> Option<Ended> {
         let ended = self.recording.turn();
-        let is_on = self.recording.recorder().is_on();
-        if std::mem::replace(&mut self.recorded, is_on) != is_on {
+        let is_on = self.tee.is_on();
+        if std::mem::replace(&mut self.taken, is_on) != is_on {
             self.ask(net);
         }
         if let Some(screen) = &mut self.screen {
@@ -336,7 +340,7 @@ impl Viewing {
             None => self.senders.keys().map(|track| (*track, None)).collect(),
         };
         let doing = Doing {
-            recorded: self.recording.recorder().is_on(),
+            taken: self.tee.is_on(),
             written: self.files.is_some() || self.camera.is_some(),
             windowed: self.screen.is_some(),
             hidden: self.screen.as_ref().is_some_and(Screen::is_hidden),

@@ -22,8 +22,8 @@ pub struct Wants {
 /// What is done with pictures and sound just now.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Doing {
-    /// They are recorded, or kept.
-    pub recorded: bool,
+    /// Somebody here takes each picture whole: they are recorded, kept, or shown in browsers.
+    pub taken: bool,
     /// They go into files, or to a virtual camera.
     pub written: bool,
     /// There is a window.
@@ -39,7 +39,7 @@ impl Wants {
     }
 
     /// What is wanted of pictures each of which is needed whole.
-    pub fn recorded() -> Want {
+    pub fn whole() -> Want {
         Want { whole: Whole::Everybody, ..Want::ALL }
     }
 
@@ -57,7 +57,7 @@ impl Wants {
         for (track, pixels) in tiles {
             let Some(sender) = senders.get(track) else { continue };
             let want = match doing {
-                Doing { recorded: true, .. } => Self::recorded(),
+                Doing { taken: true, .. } => Self::whole(),
                 Doing { written: true, .. } => Want { whole: self.uses.whole, ..Want::ALL },
                 Doing { windowed: false, .. } => self.unseen,
                 Doing { hidden, .. } => sender.use_in_tile(*pixels, all, (self.uses, hidden)),
@@ -80,7 +80,7 @@ mod tests {
     use eyeline_proto::session::PeerId;
 
     const LAB: TrackId = TrackId::own(PeerId(1));
-    const WINDOW: Doing = Doing { recorded: false, written: false, windowed: true, hidden: false };
+    const WINDOW: Doing = Doing { taken: false, written: false, windowed: true, hidden: false };
 
     fn here() -> Senders {
         [(LAB, Sender::new("lab".into()))].into()
@@ -96,7 +96,7 @@ mod tests {
         let writes = Doing { written: true, ..WINDOW };
         let mut wants = Wants::new(joined, joined, joined);
         assert_eq!(asked(&mut wants, writes), None, "they were told from the beginning");
-        assert_eq!(asked(&mut wants, Doing { recorded: true, ..writes }), None);
+        assert_eq!(asked(&mut wants, Doing { taken: true, ..writes }), None);
         assert_eq!(asked(&mut wants, writes), None);
     }
 
@@ -104,7 +104,7 @@ mod tests {
     fn a_recording_is_sent_pictures_whole_and_only_while_it_lasts() {
         let mut wants = Wants::new(Want::ALL, Want::ALL, Want::ALL);
         assert_eq!(asked(&mut wants, WINDOW), Some(Want::ALL));
-        assert_eq!(asked(&mut wants, Doing { recorded: true, ..WINDOW }), Some(Wants::recorded()));
+        assert_eq!(asked(&mut wants, Doing { taken: true, ..WINDOW }), Some(Wants::whole()));
         assert_eq!(asked(&mut wants, WINDOW), Some(Want::ALL));
         assert_eq!(asked(&mut wants, WINDOW), None);
     }
@@ -118,12 +118,12 @@ mod tests {
 
     #[test]
     fn one_who_was_away_while_it_was_begun_to_record_is_told_when_it_comes_back() {
-        let mut wants = Wants::new(Want::ALL, Want::ALL, Wants::recorded());
-        let (writes, records) = (Doing { written: true, ..WINDOW }, Doing { recorded: true, written: true, ..WINDOW });
+        let mut wants = Wants::new(Want::ALL, Want::ALL, Wants::whole());
+        let (writes, records) = (Doing { written: true, ..WINDOW }, Doing { taken: true, written: true, ..WINDOW });
         assert_eq!(asked(&mut wants, records), None);
         assert_eq!(asked(&mut wants, writes), Some(Want::ALL));
         wants.due(records, &[], &Senders::new());
         wants.forget(LAB);
-        assert_eq!(asked(&mut wants, records), Some(Wants::recorded()), "the session remembers what was asked last");
+        assert_eq!(asked(&mut wants, records), Some(Wants::whole()), "the session remembers what was asked last");
     }
 }

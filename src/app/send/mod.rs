@@ -18,7 +18,7 @@ use super::screen::{Turn, Wish};
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
-use crate::pipeline::record::Room;
+use crate::pipeline::tee::Tee;
 use eyeline_proto::picture;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
@@ -64,14 +64,15 @@ type Dropped = (args::Send, Plan);
 fn send(config: &args::Send, plan: Plan, signals: &Signals, next: &Cell<Option<Dropped>>) -> Result<ExitCode, Failure> {
     let beginning = Beginning::new("send", &config.common, signals)?;
     let _exit_hook = config.preview.is_some().then(|| beginning.will.hook());
-    let recording = Recording::open(&config.common.recording, Room::default(), &beginning)?;
+    let tee = Tee::default();
+    let recording = Recording::open(&config.common.recording, &tee, &beginning)?;
     let open = |frame| Preview::open(&plan, frame, Remembered::new("send", &config.common.rendezvous));
     let preview = config.preview.as_ref().map(open).transpose()?;
 
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
     let (format, cap, sound, on_event) = (plan.format(), config.bitrate, config.sound_form, beginning.notes.telling(Note::Net));
     let run = beginning.meet(me, |core| session::Config { format, cap, sound, ..core }, on_event)?;
-    let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder(), None)?;
+    let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), &tee, None)?;
     sending.may_be_steered();
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());
     run.carry_out(Send { config, next, sending, preview, recording, ending, seen, unseen, last_words })
@@ -166,7 +167,7 @@ impl Program for Send<'_> {
         while let Some(sentence) = self.recording.said() {
             self.preview.iter_mut().for_each(|preview| preview.notes(&sentence));
         }
-        self.sending.follow_recorder(&run.net)?;
+        self.sending.follow_takers(&run.net)?;
         self.sending.turn(now, &run.net);
         Ok(None)
     }

@@ -20,9 +20,9 @@ use crate::net;
 use crate::pipeline::camera_supervisor;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::{self, Encoder};
-use crate::pipeline::recorder::{Own, Recorder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
+use crate::pipeline::tee::{Own, Tee};
 use crate::voice_processing::VoiceProcessing;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::mcu_set::Owed;
@@ -62,9 +62,9 @@ pub struct Sending<'a> {
     watched: bool,
     /// Somebody does.
     watching: bool,
-    recorder: Recorder,
-    /// It was recorded when that was looked at last.
-    recorded: bool,
+    tee: Tee,
+    /// It was taken by somebody here when that was looked at last.
+    taken: bool,
     /// It came to its end, and is opened no more.
     over: bool,
     /// The user closed the camera.
@@ -75,17 +75,17 @@ pub struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     /// What the plan says, for those this run meets; each slice that is sent goes to `sink` as well, and what the source gives to
-    /// the recorder. `voice`: what becomes of what a microphone hears.
+    /// the tee. `voice`: what becomes of what a microphone hears.
     pub fn new(
         config: &'a args::Send,
         plan: Plan,
         run: &Run<'_>,
         sink: Option<Box<dyn EncodedSink>>,
-        recorder: &Recorder,
+        tee: &Tee,
         voice: Option<VoiceProcessing>,
     ) -> Result<Self, Failure> {
         let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
-        let own = Own::new(recorder, &rendezvous::name(&config.common), quality, film);
+        let own = Own::new(tee, &rendezvous::name(&config.common), quality, film);
         let encoding = encode::Config {
             quality,
             format,
@@ -115,14 +115,14 @@ impl<'a> Sending<'a> {
             closes: None,
             watched: false,
             watching: false,
-            recorder: recorder.clone(),
-            recorded: false,
+            tee: tee.clone(),
+            taken: false,
             over: false,
             closed: false,
             steering: None,
         };
-        sending.recorded = sending.is_recorded();
-        if sending.plan.runs_unwatched() || sending.recorded {
+        sending.taken = sending.is_taken();
+        if sending.plan.runs_unwatched() || sending.taken {
             sending.start()?;
         }
         Ok(sending)
@@ -133,16 +133,16 @@ impl<'a> Sending<'a> {
         self.steering = self.plan.film_length().map(Steering::new);
     }
 
-    /// What is live is recorded whoever watches; a film waits.
-    fn is_recorded(&self) -> bool {
-        self.recorder.is_on() && !self.plan.is_film()
+    /// What is live is recorded, or shown in browsers, whoever else watches; a film waits.
+    fn is_taken(&self) -> bool {
+        self.tee.is_on() && !self.plan.is_film()
     }
 
-    /// Starts where it is recorded, and ends where it is no longer, and nobody watches.
-    pub fn follow_recorder(&mut self, net: &net::Handle<Command>) -> Result<(), Failure> {
-        let recorded = self.is_recorded();
-        if std::mem::replace(&mut self.recorded, recorded) != recorded {
-            if recorded {
+    /// Starts where somebody here takes it, and ends where nobody does any longer, and nobody else watches.
+    pub fn follow_takers(&mut self, net: &net::Handle<Command>) -> Result<(), Failure> {
+        let taken = self.is_taken();
+        if std::mem::replace(&mut self.taken, taken) != taken {
+            if taken {
                 self.start()?;
             } else if !self.watching && self.closes.is_none() {
                 self.close(net);
@@ -296,7 +296,7 @@ impl<'a> Sending<'a> {
 
     fn close(&mut self, net: &net::Handle<Command>) {
         self.closes = None;
-        if !self.plan.is_film() && !self.plan.runs_unwatched() && !self.is_recorded() && self.stop(net) {
+        if !self.plan.is_film() && !self.plan.runs_unwatched() && !self.is_taken() && self.stop(net) {
             tracing::info!("nobody watches: the source is closed until somebody does");
         }
     }

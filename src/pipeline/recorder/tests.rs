@@ -3,11 +3,13 @@
 use super::*;
 use crate::codec::stitch;
 use crate::codec::testing;
+use crate::pipeline::sink::EncodedSink;
+use crate::pipeline::tee::Own;
 use crate::present::writers::Overwrite;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::slice::Slice;
-use eyeline_proto::picture::{Body, Picture, Sampling};
-use eyeline_proto::session::PeerId;
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::session::{PeerId, TrackId};
 use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::Head;
@@ -51,8 +53,9 @@ impl Drop for Folder {
     }
 }
 
-fn recorder(keep: Option<Duration>) -> Recorder {
-    Recorder::new(keep, Room::default(), Back::default())
+fn recorder(keep: Option<Duration>) -> (Tee, Recorder) {
+    let tee = Tee::default();
+    (tee.clone(), Recorder::new(tee, keep))
 }
 
 fn no_next() -> mkv::Next {
@@ -94,8 +97,8 @@ fn bytes_of(sound: &Numbered<MediaTime>) -> Vec<u8> {
 #[test]
 fn pictures_and_sound_of_all_are_recorded_as_they_came_at_their_own_times() {
     let folder = Folder::new("recorder-all");
-    let recorder = recorder(None);
-    let mut sinks = ["lab", "attic"].map(|name| recorder.sink(TrackId::own(PeerId(name.len() as u64)), name, false));
+    let (tee, recorder) = recorder(None);
+    let mut sinks = ["lab", "attic"].map(|name| tee.sink(TrackId::own(PeerId(name.len() as u64)), name, false));
     let start = Instant::now();
     comes(&mut *sinks[0], 0..5, start);
     let recording = recorder.start(folder.target("a.mkv"), Split::default(), no_next()).unwrap();
@@ -103,7 +106,7 @@ fn pictures_and_sound_of_all_are_recorded_as_they_came_at_their_own_times() {
         comes(&mut **sink, 5..30, start);
     }
     let written = recording.finish().written.unwrap();
-    assert!(!recorder.is_on());
+    assert!(!tee.is_on());
     comes(&mut *sinks[0], 30..35, start);
     assert!(written.sentence.contains("50 pictures and 2.00 s of sound"), "{}", written.sentence);
     let (names, blocks) = folder.read("a.mkv");
@@ -129,9 +132,9 @@ fn pictures_and_sound_of_all_are_recorded_as_they_came_at_their_own_times() {
 #[test]
 fn the_last_seconds_are_kept_and_written_as_often_as_one_likes() {
     let folder = Folder::new("recorder-last");
-    let recorder = recorder(Some(Duration::from_secs(1)));
-    assert!(recorder.is_on(), "pictures are wanted whole");
-    let mut sink = recorder.sink(TrackId::own(PeerId(1)), "lab", false);
+    let (tee, recorder) = recorder(Some(Duration::from_secs(1)));
+    assert!(tee.is_on(), "pictures are wanted whole");
+    let mut sink = tee.sink(TrackId::own(PeerId(1)), "lab", false);
     let start = Instant::now();
     comes(&mut *sink, 0..100, start);
     for name in ["a.mkv", "b.mkv"] {
@@ -144,14 +147,14 @@ fn the_last_seconds_are_kept_and_written_as_often_as_one_likes() {
         assert!((900..=1050).contains(&newest.1), "{}", newest.1);
         assert!((74..77).any(|number| *first == stitch::jpeg(&[&picture(number)]).unwrap()));
     }
-    assert!(self::recorder(None).write_kept(folder.target("c.mkv")).unwrap().is_none());
+    assert!(self::recorder(None).1.write_kept(folder.target("c.mkv")).unwrap().is_none());
 }
 
 #[test]
 fn a_split_recording_lacks_nothing_and_each_file_begins_with_a_picture() {
     let folder = Folder::new("recorder-split");
-    let recorder = recorder(None);
-    let mut sink = recorder.sink(TrackId::own(PeerId(1)), "lab", false);
+    let (tee, recorder) = recorder(None);
+    let mut sink = tee.sink(TrackId::own(PeerId(1)), "lab", false);
     let (mut number, path) = (1, folder.0.clone());
     let next = move || {
         number += 1;
@@ -173,8 +176,8 @@ fn a_split_recording_lacks_nothing_and_each_file_begins_with_a_picture() {
 #[test]
 fn our_own_jpegs_are_recorded_byte_for_byte_and_raw_pictures_at_the_quality_asked_for() {
     let folder = Folder::new("recorder-own");
-    let recorder = recorder(None);
-    let own = Own::new(&recorder, "desk", 90, true);
+    let (tee, recorder) = recorder(None);
+    let own = Own::new(&tee, "desk", 90, true);
     let recording = recorder.start(folder.target("a.mkv"), Split::default(), no_next()).unwrap();
     let jpeg = stitch::jpeg(&[&picture(3)]).unwrap();
     let planes = testing::planes(SIZE, Sampling::Yuv420, 7);

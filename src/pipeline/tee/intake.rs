@@ -3,7 +3,7 @@
 //! Times are the sender's, laid beside ours once. Only where the two clocks have gone apart by [`APART`] they are laid anew: so
 //! what lies between two pictures, or two blocks of sound, stays what it was.
 
-use super::{Content, Recorder, Unit};
+use super::{Content, Tee, Unit};
 use crate::pipeline::record::{Held, Tenant};
 use crate::pipeline::sink::EncodedSink;
 use crate::present::writers::mkv::Source;
@@ -22,12 +22,12 @@ const APART: Duration = Duration::from_millis(40);
 
 /// See the module text.
 pub(super) struct Intake {
-    recorder: Recorder,
+    tee: Tee,
     id: TrackId,
     source: Arc<Source>,
     film: bool,
     assembly: Assembly,
-    /// Room for it, and what it takes of that, from the first slice on that is recorded.
+    /// Room for it, and what it takes of that, from the first slice on that is collected.
     room: Option<(Arc<Tenant>, Held)>,
     times: Times,
 }
@@ -41,17 +41,17 @@ struct Times {
 }
 
 impl Intake {
-    pub fn new(recorder: Recorder, id: TrackId, name: &str, film: bool) -> Self {
+    pub fn new(tee: Tee, id: TrackId, name: &str, film: bool) -> Self {
         let source = Source::new(name);
-        Intake { recorder, id, source, film, assembly: Assembly::new(0), room: None, times: Times::default() }
+        Intake { tee, id, source, film, assembly: Assembly::new(0), room: None, times: Times::default() }
     }
 
     fn collect(&mut self, add: impl FnOnce(&mut Assembly)) {
-        if !self.recorder.is_on() {
+        if !self.tee.is_on() {
             return;
         }
         let (tenant, held) = self.room.get_or_insert_with(|| {
-            let tenant = self.recorder.0.room.tenant(self.film);
+            let tenant = self.tee.0.room.tenant(self.film);
             let held = tenant.hold(0);
             (tenant, held)
         });
@@ -61,7 +61,7 @@ impl Intake {
     }
 
     fn push(&self, at: Instant, content: Content) {
-        self.recorder.push(Unit { source: self.source.clone(), at, content });
+        self.tee.push(Unit { source: self.source.clone(), at, content });
     }
 }
 
@@ -80,7 +80,7 @@ impl EncodedSink for Intake {
 
     fn settled(&mut self, settled: Settled) {
         let unit = self.assembly.settled(settled);
-        if !self.recorder.is_on() {
+        if !self.tee.is_on() {
             self.room = None;
             return;
         }
@@ -89,7 +89,7 @@ impl EncodedSink for Intake {
         }
         // Of one that is not whole the session knows itself; of a film it is told of nothing else.
         if settled.is_whole() && !unit.as_ref().is_some_and(AccessUnit::is_whole) && !self.film {
-            self.recorder.0.back.tell(Command::Missed(self.id, settled.picture));
+            self.tee.0.back.tell(Command::Missed(self.id, settled.picture));
         }
         if let Some(unit) = unit {
             let at = self.times.of(unit.capture, unit.received);
@@ -99,7 +99,7 @@ impl EncodedSink for Intake {
 
     fn sound(&mut self, sound: &Numbered<MediaTime>, received: Instant) {
         let block = &sound.block;
-        if self.recorder.is_on() && block.is_possible() && !block.samples.is_empty() {
+        if self.tee.is_on() && block.is_possible() && !block.samples.is_empty() {
             let at = self.times.of(block.capture, received);
             self.push(at, Content::Sound(block.channels, block.samples.clone()));
         }

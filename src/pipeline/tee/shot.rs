@@ -1,12 +1,12 @@
 //! One picture, to be kept alone.
 
-use super::{Content, Recorder, Unit};
+use super::{Content, Tap, Tee, Unit};
 use crate::codec::stitch;
 use eyeline_proto::media::assemble::AccessUnit;
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::Size;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// A picture as it came.
@@ -17,16 +17,26 @@ pub struct Still {
     pub jpeg: Vec<u8>,
 }
 
+/// Pictures that wait for who wants one of them whole.
+const WAITING: usize = 4;
+
 /// Somebody waits for a picture.
 pub struct Shot {
-    recorder: Recorder,
-    key: u64,
     units: Receiver<Arc<Unit>>,
+    _tap: Tap,
 }
 
 impl Shot {
-    pub(super) fn new(recorder: Recorder, key: u64, units: Receiver<Arc<Unit>>) -> Self {
-        Shot { recorder, key, units }
+    pub(super) fn new(tee: &Tee, of: Option<&str>) -> Self {
+        let (to, units) = mpsc::sync_channel(WAITING);
+        let of = of.map(str::to_string);
+        let tap = tee.tap(move |unit| {
+            if !matches!(unit.content, Content::Sound(..)) && of.as_ref().is_none_or(|of| *of == unit.source.name) {
+                // It has enough to look at, or just had what it wants.
+                let _ = to.try_send(unit.clone());
+            }
+        });
+        Shot { units, _tap: tap }
     }
 
     /// The next picture of which all is there, within this time. Until its sender knows that we want them whole, pictures are only
@@ -45,12 +55,6 @@ impl Shot {
             };
             return Some(Still { name: unit.source.name.clone(), size, jpeg });
         }
-    }
-}
-
-impl Drop for Shot {
-    fn drop(&mut self) {
-        self.recorder.forget_shot(self.key);
     }
 }
 

@@ -1,7 +1,7 @@
-//! Our own pictures and sound, as they are recorded: a camera's JPEGs as it made them, what is raw encoded on a thread of its own
+//! Our own pictures and sound, whole: a camera's JPEGs as it made them, what is raw encoded on a thread of its own
 //! at the quality that was asked for, whatever the path takes.
 
-use super::{Content, Recorder, Unit};
+use super::{Content, Tee, Unit};
 use crate::codec::still::Stills;
 use crate::present::writers::mkv::Source;
 use crate::slot::Slot;
@@ -14,47 +14,51 @@ use std::time::Instant;
 
 /// See the module text.
 pub struct Own {
-    recorder: Recorder,
+    tee: Tee,
     source: Arc<Source>,
     quality: u8,
     pictures: Arc<Slot<Picture>>,
-    /// From the first picture on that is recorded; `None` where there could be none.
+    /// From the first picture on that is taken; `None` where there could be none.
     thread: OnceLock<Option<JoinHandle<()>>>,
 }
 
 impl Own {
     /// Of this name. Of a `film` no picture is left out: it waits.
-    pub fn new(recorder: &Recorder, name: &str, quality: u8, film: bool) -> Own {
-        let (recorder, source) = (recorder.clone(), Source::new(name));
+    pub fn new(tee: &Tee, name: &str, quality: u8, film: bool) -> Own {
+        let (tee, source) = (tee.clone(), Source::new(name));
         let pictures = if film { Slot::waiting(2) } else { Slot::newest() };
-        Own { recorder, source, quality, pictures, thread: OnceLock::new() }
+        Own { tee, source, quality, pictures, thread: OnceLock::new() }
     }
 
     fn start(&self) -> Option<JoinHandle<()>> {
-        let (slot, to, whose, quality) = (self.pictures.clone(), self.recorder.clone(), self.source.clone(), self.quality);
+        let (slot, to, whose, quality) = (self.pictures.clone(), self.tee.clone(), self.source.clone(), self.quality);
         let work = move || {
             let mut stills = match Stills::new() {
                 Ok(stills) => stills,
                 Err(error) => {
                     slot.close();
-                    return tracing::error!("our own pictures are not recorded: {error}");
+                    return tracing::error!("our own pictures are neither recorded nor shown in browsers: {error}");
                 }
             };
             while let Some(picture) = slot.take() {
                 let at = picture.captured;
                 match stills.jpeg(picture, quality) {
                     Ok((size, jpeg)) => to.push(Unit { source: whose.clone(), at, content: Content::Jpeg(size, jpeg.into()) }),
-                    Err(error) => tracing::debug!("a picture is not recorded: {error}"),
+                    Err(error) => tracing::debug!("a picture of our own is left out: {error}"),
                 }
             }
         };
         let thread = std::thread::Builder::new().name("own-jpegs".into()).spawn(work);
-        thread.inspect_err(|error| tracing::error!("our own pictures are not recorded: no thread ({error})")).ok()
+        thread
+            .inspect_err(|error| {
+                tracing::error!("our own pictures are neither recorded nor shown in browsers: no thread ({error})")
+            })
+            .ok()
     }
 
     /// A picture, as its source gave it.
     pub fn picture(&self, picture: &Picture) {
-        if !self.recorder.is_on() || self.thread.get_or_init(|| self.start()).is_none() {
+        if !self.tee.is_on() || self.thread.get_or_init(|| self.start()).is_none() {
             return;
         }
         let body = match &picture.body {
@@ -68,9 +72,9 @@ impl Own {
 
     /// A block of sound.
     pub fn sound(&self, block: &Block<Instant>) {
-        if self.recorder.is_on() && !block.samples.is_empty() {
+        if self.tee.is_on() && !block.samples.is_empty() {
             let (source, content) = (self.source.clone(), Content::Sound(block.channels, block.samples.clone()));
-            self.recorder.push(Unit { source, at: block.capture, content });
+            self.tee.push(Unit { source, at: block.capture, content });
         }
     }
 }
