@@ -33,7 +33,7 @@ use crate::threads::{join, lock, wait_for};
 pub use check::is_heard;
 use eyeline_proto::crypto;
 use eyeline_proto::wire::record::Media;
-use listing::{Address, Listing, Service};
+use listing::{Address, Called, Listing, Service};
 pub use listing::{MOST, Neighbour};
 use networks::Networks;
 pub use record::{Id, Role};
@@ -48,8 +48,13 @@ pub const ANSWERS: Duration = Duration::from_millis(1500);
 /// Addresses of one program come one by one, in packets right behind each other.
 const SETTLES: Duration = Duration::from_millis(150);
 
-/// Who is called so, too, has answered so long after it was asked first: one answer is not the only one.
-const ALL_ANSWER: Duration = Duration::from_millis(400);
+/// Who is called so, too, has answered so long after it was asked for the second time: one answer is not the only one. Whoever
+/// has said its name within the last second, to us or to anybody, says nothing to the first query (RFC 6762 §6), and what is lost
+/// of multicast nobody sends again; the second query comes a second after the first (§5.2), an answer within 120 ms (§6).
+const ALL_ANSWER: Duration = Duration::from_millis(200);
+
+/// What the crate says by then: that it begins to ask, that it asks, and that it asks again.
+const ASKED_TWICE: u32 = 3;
 
 /// Most who answer at all have answered so long after it was asked first.
 pub(super) const SOON: Duration = Duration::from_millis(300);
@@ -97,6 +102,10 @@ struct State {
     daemon: Option<ServiceDaemon>,
     /// When it was opened.
     asked: Instant,
+    /// How often it has said since that it asks.
+    searches: u32,
+    /// When it asked for the second time.
+    asked_twice: Option<Instant>,
     thread: Option<Neighbours>,
     ended: bool,
     listing: Listing,
@@ -129,8 +138,17 @@ impl Directory {
     pub fn new(offers: Media, wants: Media) -> Directory {
         let id = crypto::random();
         let listing = Listing::new(id, offers, wants);
-        let state =
-            State { daemon: None, asked: Instant::now(), thread: None, ended: false, listing, announced: None, tell: None };
+        let state = State {
+            daemon: None,
+            asked: Instant::now(),
+            searches: 0,
+            asked_twice: None,
+            thread: None,
+            ended: false,
+            listing,
+            announced: None,
+            tell: None,
+        };
         Directory(Arc::new(Inner { id, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
@@ -175,7 +193,8 @@ impl Directory {
         self.0.start(&mut lock(&self.0.state));
     }
 
-    /// Where those are that are called so, asked for [`ANSWERS`] at most, and any machine of that name.
+    /// Where those are that are called so, asked for [`ANSWERS`] at most, and any machine of that name. Where one was found and it
+    /// could not yet be asked twice, for this machine is busy, for as long again.
     pub(super) fn find(&self, host: &Host) -> Vec<Vec<SocketAddr>> {
         let until = Instant::now() + ANSWERS;
         self.expect(host);
@@ -184,15 +203,22 @@ impl Directory {
                 let daemon = self.0.daemon(until)?;
                 daemon.resolve_hostname(&format!("{stem}.local."), Some(ANSWERS.as_millis() as u64)).ok()
             });
-        self.search(host, machine.as_ref(), until)
+        self.search(host, machine.as_ref(), (until, until + ANSWERS))
     }
 
-    /// Where those are that are called so and listed already, or soon where it is asked only since lately.
+    /// Where those are that are called so and listed already, or soon where it is asked only since lately. More may answer.
     pub(super) fn listed(&self, host: &Host) -> Vec<Vec<SocketAddr>> {
         let state = lock(&self.0.state);
         let asked = if state.daemon.is_some() { state.asked } else { Instant::now() };
         drop(state);
-        self.search(host, None, asked + SOON)
+        self.search(host, None, (asked + SOON, asked + SOON))
+    }
+
+    /// Where those are that are called so, where all of them have answered. Nothing is waited for.
+    pub(super) fn settled(&self, host: &Host) -> Vec<Vec<SocketAddr>> {
+        let mut state = lock(&self.0.state);
+        let called = state.called(host).filter(|called| state.settles(host, called).is_some_and(|at| Instant::now() >= at));
+        called.map(|called| state.dial(called)).unwrap_or_default()
     }
 
     /// Whether another program is listed as this announcement now.
@@ -200,26 +226,23 @@ impl Directory {
         matches!(host.by, By::Announcement(id) if lock(&self.0.state).listing.is_another(&host.name, id))
     }
 
-    /// Of one that is asked for again, which could not be dialled then, it is found out whether it still answers; whoever does
-    /// not is not there the next time.
-    fn search(&self, host: &Host, machine: Option<&Receiver<HostnameResolutionEvent>>, until: Instant) -> Vec<Vec<SocketAddr>> {
+    /// Until these moments at most: that somebody is found, and that all are.
+    fn search(
+        &self,
+        host: &Host,
+        machine: Option<&Receiver<HostnameResolutionEvent>>,
+        (until, all): (Instant, Instant),
+    ) -> Vec<Vec<SocketAddr>> {
         let mut addresses: Vec<Address> = Vec::new();
         let mut state = lock(&self.0.state);
         loop {
-            let called = match host.by {
-                By::Announcement(id) => state.listing.instance(&host.name, id),
-                By::Name => state.listing.called(stem(&host.name), host.port),
-            };
             let now = Instant::now();
             addresses.extend(machine.iter().flat_map(|machine| machine.try_iter()).flat_map(machine_addresses));
             let places = listing::places(host.port, &addresses);
-            let wait = if let Some(called) = called {
-                let wait = (called.since + SETTLES).max(state.asked + ALL_ANSWER).min(until).saturating_duration_since(now);
+            let wait = if let Some(called) = state.called(host) {
+                let wait = state.settles(host, &called).map_or(all, |at| at.min(all)).saturating_duration_since(now);
                 if wait.is_zero() {
-                    for (full, daemon) in state.listing.dialled(&called).into_iter().zip(state.daemon.iter().cycle()) {
-                        tell_crate(daemon.verify(full, DOUBT));
-                    }
-                    return called.places;
+                    return state.dial(called);
                 }
                 wait
             } else if !places.is_empty() {
@@ -244,6 +267,41 @@ impl Directory {
         self.0.changed.notify_all();
         let said = daemon.and_then(|daemon| daemon.shutdown().ok());
         Leaving { said, thread, until: Instant::now() + GOODBYE }
+    }
+}
+
+impl State {
+    fn called(&self, host: &Host) -> Option<Called> {
+        match host.by {
+            By::Announcement(id) => self.listing.instance(&host.name, id),
+            By::Name => self.listing.called(stem(&host.name), host.port),
+        }
+    }
+
+    /// When all have answered who are called so; `None`: it was not asked twice yet. One that was chosen is the only one.
+    fn settles(&self, host: &Host, called: &Called) -> Option<Instant> {
+        let told = called.since + SETTLES;
+        match host.by {
+            By::Announcement(_) => Some(told),
+            By::Name => self.asked_twice.map(|asked| told.max(asked + ALL_ANSWER)),
+        }
+    }
+
+    /// Where they are, to be dialled. Of one that is asked for again, which could not be dialled then, it is found out whether it
+    /// still answers; whoever does not is not there the next time.
+    fn dial(&mut self, called: Called) -> Vec<Vec<SocketAddr>> {
+        for (full, daemon) in self.listing.dialled(&called).into_iter().zip(self.daemon.iter().cycle()) {
+            tell_crate(daemon.verify(full, DOUBT));
+        }
+        called.places
+    }
+
+    /// The crate says that it asks.
+    fn asks(&mut self, now: Instant) {
+        self.searches = self.searches.saturating_add(1);
+        if self.searches == ASKED_TWICE {
+            self.asked_twice = Some(now);
+        }
     }
 }
 

@@ -85,7 +85,7 @@ fn by_name(host: &Host, directory: &Directory) -> Answer {
             Ok(Ok(addresses)) => return Ok(beside(addresses, directory.listed(host))),
             Ok(Err(error)) if error.has_address() => return Err(error),
             Err(RecvTimeoutError::Timeout) if Instant::now() < silent => {
-                if let Some(answer) = on_network(host, directory.listed(host)) {
+                if let Some(answer) = on_network(host, directory.settled(host)) {
                     return answer;
                 }
             }

@@ -133,6 +133,7 @@ impl Inner {
         match opened {
             Ok(open) => {
                 (state.daemon, state.asked) = (Some(open.daemon.clone()), Instant::now());
+                (state.searches, state.asked_twice) = (0, None);
                 self.changed.notify_all();
                 Some(open)
             }
@@ -201,9 +202,13 @@ impl Inner {
             ServiceEvent::ServiceResolved(resolved) => service(resolved, networks)
                 .is_some_and(|service| state.listing.resolved(Instant::now(), &resolved.fullname, service)),
             ServiceEvent::ServiceRemoved(_, full) => state.listing.removed(full),
+            ServiceEvent::SearchStarted(_) => {
+                state.asks(Instant::now());
+                false
+            }
             _ => false,
         };
-        if changed {
+        if changed || matches!(event, ServiceEvent::SearchStarted(_)) {
             self.changed.notify_all();
         }
         changed
