@@ -54,7 +54,8 @@ pub enum Sampling {
 }
 
 /// All there are, by their codes.
-const SAMPLINGS: [Sampling; 5] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
+pub(crate) const SAMPLINGS: [Sampling; 5] =
+    [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
 
 impl Sampling {
     /// The size of the two colour planes for a luma plane of `size`, rounded up for odd sizes; `None` where there are none.

@@ -5,7 +5,7 @@
 
 use super::packed::{Places, Row};
 use super::raw::{self, Compressor, Planes, plane_sizes};
-use super::tables;
+use eyeline_proto::media::jpeg::tables;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{Head, Tables};
 

@@ -23,12 +23,12 @@ mod tests;
 pub use changes::Changes;
 pub use replenisher::Replenisher;
 
-use super::bits::BitReader;
 use super::passthrough;
 use super::scan;
-use super::segments::{self, Layout, Refusal};
-use super::tables::{self, DHT, DQT, SOF0, SOS};
 use Refusal::{Damaged, Unfit};
+use eyeline_proto::media::jpeg::bits::BitReader;
+use eyeline_proto::media::jpeg::segments::{self, Layout, Refusal};
+use eyeline_proto::media::jpeg::tables::{self, DHT, DQT, SOF0, SOS};
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{MAX_LEN, MOST_MCUS};

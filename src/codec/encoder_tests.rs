@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::codec::decoder::Decoder;
+use crate::codec::stitch;
 use crate::codec::testing::{self, SAMPLINGS, SETTINGS, picture, planes_from, psnr};
-use crate::codec::{stitch, tables};
+use eyeline_proto::media::jpeg::tables;
 use std::sync::mpsc::{Receiver, channel};
 
 const SIZE: Size = Size { width: 641, height: 361 };

@@ -5,15 +5,14 @@
 //! [`eyeline_proto::media::parts`]). Which, says the [`replenisher`]: what changed ([`detector`]), what is due anyway
 //! ([`ageing`]), and what stands still and is sent once more, better ([`refinement`]). [`encoder`] makes slices, [`decoder`]
 //! draws them, [`passthrough`] cuts a camera's own JPEG without decoding it, [`coefficients`] cuts out of it what changed,
-//! [`stitch`] joins the slices of a picture to one JPEG again, [`still`] makes one of a source's picture. [`tables`], [`segments`] and [`scan`] know the format (ITU-T
-//! T.81); [`raw`] alone calls libjpeg-turbo. Beside that, live sound to Opus packets and back: [`opus`].
+//! [`stitch`] joins the slices of a picture to one JPEG again, [`still`] makes one of a source's picture.
+//! [`eyeline_proto::media::jpeg`] and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls libjpeg-turbo. Beside that, live sound to Opus packets and back: [`opus`].
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod ageing;
 pub mod band_encoder;
 pub mod bands;
-mod bits;
 pub mod coefficients;
 pub mod decoder;
 pub mod detector;
@@ -26,12 +25,10 @@ mod refinement;
 pub mod replenisher;
 pub mod scale;
 pub mod scan;
-pub mod segments;
 pub mod settings;
 pub mod shrink;
 pub mod still;
 pub mod stitch;
-pub mod tables;
 pub mod turn;
 
 #[cfg(test)]

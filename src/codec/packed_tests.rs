@@ -3,8 +3,8 @@
 use super::*;
 use crate::codec::bands::Bands;
 use crate::codec::decoder::{self, Decoded, Decoder, RgbMut};
-use crate::codec::tables;
 use crate::codec::testing::{self, Random, SAMPLINGS, planes_from};
+use eyeline_proto::media::jpeg::tables;
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::{Head, Tables};

@@ -6,16 +6,16 @@
 
 use super::raw::{Compressor, Decompressor, Outcome, PlanesMut};
 use super::scan::{self, Run};
-use super::segments::{self, Layout, Refusal, parse};
 use super::settings::{Error, Settings};
 use super::shrink::Shrink;
-use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
 use Refusal::{Damaged, Unfit};
+use eyeline_proto::media::jpeg::segments::{self, Layout, Refusal, parse};
+use eyeline_proto::media::jpeg::tables::{self, EOI};
 use eyeline_proto::media::parts::SLICE_BYTES;
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{self, Buffer, Sampling, Size};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::slice::{Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
+use eyeline_proto::wire::slice::{Head, MAX_LEN, MAX_SLICES, Tables};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -90,34 +90,7 @@ pub fn renumber(scan: &mut [u8], from: usize, to: usize) {
 
 /// Finds tables and scan of a JPEG that slices can carry.
 pub fn take_apart(jpeg: &[u8]) -> Result<Parts, Refusal> {
-    if !jpeg.starts_with(&[0xFF, SOI]) {
-        return Err(Damaged("it does not begin with SOI"));
-    }
-    let mut kept = Vec::with_capacity(1024);
-    let mut has_huffman = false;
-    let mut at = 2;
-    loop {
-        let segment = segments::next(jpeg, at)?;
-        at = segment.at - 4 + segment.bytes.len();
-        match segment.marker {
-            0xE0..=0xED | 0xEF | 0xFE => continue,
-            0xEE if segment.payload().starts_with(b"Adobe") && segment.payload().get(11) == Some(&0) => {
-                return Err(Unfit("its components are red, green and blue"));
-            }
-            0xEE => continue,
-            DHT => has_huffman = true,
-            SOS if !has_huffman => tables::huffman(&mut kept, Sampling::Yuv444),
-            DQT | DRI | SOF0 | SOS => {}
-            _ => return Err(Unfit("it is not baseline, or has segments that slices do not carry")),
-        }
-        kept.extend_from_slice(segment.bytes);
-        if kept.len() > MAX_TABLES {
-            return Err(Unfit("its tables are longer than 4096 bytes"));
-        }
-        if segment.marker == SOS {
-            break;
-        }
-    }
+    let (kept, at) = segments::of(jpeg)?;
     let end = scan::markers(&jpeg[at..]).find(|marker| marker.restart().is_none());
     let end = end.ok_or(Damaged("it has no end"))?;
     if end.code != EOI {
@@ -192,6 +165,7 @@ mod tests {
     use super::super::stitch;
     use super::super::testing::{self, SETTINGS, psnr};
     use super::*;
+    use eyeline_proto::media::jpeg::tables::{DHT, DQT, SOI};
 
     const SIZE: Size = Size { width: 640, height: 480 };
     const MOMENT: MediaTime = MediaTime::from_nanos(5);

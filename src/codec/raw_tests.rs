@@ -1,6 +1,8 @@
 //! The library's cover: room, broken headers, the layout of a word.
 
 use super::*;
+use crate::codec::testing::SAMPLINGS;
+use eyeline_proto::media::jpeg::{segments, tables};
 
 const SIZE: Size = Size { width: 32, height: 16 };
 
@@ -113,5 +115,44 @@ fn a_picture_that_is_merely_cut_is_drawn_to_its_end_whatever_its_last_sample_is(
         let out = PlanesMut { planes: [&mut luma, &mut [], &mut []], strides: [16, 0, 0] };
         assert_eq!(decompressor.planes(&jpeg, Sampling::Grey, SQUARE, out), Ok(Outcome::Warned));
         assert!(luma[..64].iter().all(|found| found.abs_diff(level) < 3), "{level}");
+    }
+}
+
+#[test]
+fn every_header_of_ours_is_what_the_library_writes() {
+    let mut compressor = Compressor::new().unwrap();
+    let size = Size { width: 37, height: 21 };
+    let flat = [128; 40 * 24];
+    let planes = Planes { planes: [&flat; 3], strides: [40; 3] };
+    for sampling in SAMPLINGS {
+        let mut written = vec![0; Compressor::bound(size, sampling)];
+        for quality in 1..=100 {
+            let mut ours = Vec::new();
+            tables::header(&mut ours, quality, sampling, size, 3);
+            compressor.compress(planes, sampling, size, quality, 3, &mut written).unwrap();
+            assert_eq!(ours.len(), tables::header_len(sampling));
+            assert_eq!(ours, written[..ours.len()], "{sampling:?} at quality {quality}");
+        }
+    }
+}
+
+#[test]
+fn a_grey_band_decodes_to_grey() {
+    let size = Size { width: 40, height: 24 };
+    let mut decompressor = Decompressor::new().unwrap();
+    for sampling in SAMPLINGS {
+        for restart in [0, 5, 7] {
+            let mut jpeg = Vec::new();
+            tables::header(&mut jpeg, 80, sampling, size, restart);
+            let (segments, _) = segments::of(&jpeg).unwrap();
+            let layout = segments::parse(&segments).unwrap();
+            let mcus = sampling.mcus(size);
+            jpeg.extend(segments::grey_scan(&segments, &layout, (mcus.width * mcus.height) as usize).unwrap());
+            jpeg.extend([0xFF, tables::EOI]);
+            let mut pixels = vec![0; 40 * 24];
+            let outcome = decompressor.rgb(&jpeg, (size, Shrink::Whole), &mut pixels, 40);
+            assert_eq!(outcome, Ok(Outcome::Clean), "{sampling:?} {restart}");
+            assert!(pixels.iter().all(|pixel| pixel & 0xFF_FFFF == 0x80_8080), "{sampling:?} {restart}");
+        }
     }
 }

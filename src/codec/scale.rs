@@ -108,9 +108,10 @@ fn reached(mcus: Range<usize>, (mcu, from): (u32, u32), (to_mcu, to): (u32, u32)
 
 #[cfg(test)]
 mod tests {
+    use super::super::stitch;
     use super::super::testing::{self, SAMPLINGS};
-    use super::super::{segments, stitch};
     use super::*;
+    use eyeline_proto::media::jpeg::segments;
     use proptest::prelude::*;
     use std::time::Instant;
 

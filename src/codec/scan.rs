@@ -4,7 +4,7 @@
 //! holes still tells which of its intervals are there in full, and nearly always which ones they are; an interval is named only
 //! if there is one possibility. Nothing here looks at the coefficients.
 
-use super::tables::RST0;
+use eyeline_proto::media::jpeg::tables::RST0;
 use std::ops::Range;
 
 /// A marker inside a scan.

@@ -1,7 +1,7 @@
 //! What is asked of an encoder, and why it may refuse.
 
 use super::raw;
-use super::segments::Refusal;
+use eyeline_proto::media::jpeg::segments::Refusal;
 use eyeline_proto::picture::Size;
 use std::time::Duration;
 

@@ -2,9 +2,10 @@
 
 use super::band_encoder::BandEncoder;
 use super::decoder::{Decoded, Decoder, RgbMut};
+use super::packed;
 use super::raw::{Compressor, Planes, PlanesMut, plane_sizes};
 use super::settings::Settings;
-use super::{packed, tables};
+use eyeline_proto::media::jpeg::tables;
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;

@@ -1,6 +1,7 @@
 use super::*;
+use crate::codec::passthrough;
 use crate::codec::testing::{self, SAMPLINGS, camera_jpeg};
-use crate::codec::{passthrough, segments};
+use eyeline_proto::media::jpeg::segments;
 use eyeline_proto::picture::mcu_set::McuSet;
 use proptest::prelude::*;
 

@@ -5,7 +5,7 @@
 //! left out instead: what was sent still stands.
 
 use crate::codec::coefficients::{Coefficients, Replenisher};
-use crate::codec::segments::Refusal;
+use eyeline_proto::media::jpeg::segments::Refusal;
 use eyeline_proto::picture::Picture;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use std::time::{Duration, Instant};

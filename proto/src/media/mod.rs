@@ -15,6 +15,7 @@ pub mod foreign;
 pub mod hold;
 pub mod hold_queue;
 pub mod jitter;
+pub mod jpeg;
 pub mod ladder;
 pub mod limiter;
 pub mod loss;

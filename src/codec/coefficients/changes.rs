@@ -16,8 +16,8 @@
 //!
 //! Not followed, as the detector does: light that drifts or flickers. Ageing mends in three seconds what that leaves.
 
-use super::super::tables;
 use super::{COMPARED, Coefficients, Low};
+use eyeline_proto::media::jpeg::tables;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 

@@ -4,12 +4,12 @@
 //! codes: these have all twelve sizes. The quantisers are the camera's. Its AC codes are written only where they are not Annex
 //! K's, which nearly all cameras use, or where a band goes whole: a packed slice without any means Annex K's (PROTOCOL §6.3).
 
-use super::super::bits::{self, BitWriter};
 use super::super::packed;
-use super::super::segments::Refusal;
 use super::super::settings::Settings;
-use super::super::tables::{self, DHT, DQT, DRI, RST0, SOF0, SOS};
 use super::{Coefficients, Component};
+use eyeline_proto::media::jpeg::bits::{self, BitWriter};
+use eyeline_proto::media::jpeg::segments::Refusal;
+use eyeline_proto::media::jpeg::tables::{self, DHT, DQT, DRI, RST0, SOF0, SOS};
 use eyeline_proto::media::parts::{Part, Parts};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
@@ -123,7 +123,7 @@ impl Coefficients {
 impl Component {
     /// Whether its AC codes are those that Annex K has for luma (0) or colour (1).
     fn has_annex_k(&self, id: usize) -> bool {
-        let (lengths, symbols) = tables::annex_k_ac(id);
+        let (lengths, symbols) = tables::annex_k(1, id);
         self.listed.split_at_checked(16) == Some((lengths, symbols))
     }
 }

@@ -113,9 +113,9 @@ pub fn value(bits: u64, size: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tables::{self, DHT};
-    use super::super::super::{bits::BitWriter, segments};
     use super::*;
+    use eyeline_proto::media::jpeg::tables::{self, DHT};
+    use eyeline_proto::media::jpeg::{bits::BitWriter, segments};
     use eyeline_proto::picture::Sampling;
 
     #[test]

@@ -4,9 +4,10 @@ use super::super::raw::Decompressor;
 use super::super::scenes::{Moment, Noise, Room};
 use super::super::shrink::Shrink;
 use super::super::stitch;
-use super::super::tables::{EOI, SOI};
 use super::super::testing::{self, SAMPLINGS, SETTINGS, camera_jpeg, psnr};
 use super::*;
+use eyeline_proto::media::jpeg::bits;
+use eyeline_proto::media::jpeg::tables::{EOI, SOI};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::time::MediaTime;
@@ -184,7 +185,7 @@ impl Coefficients {
     /// As [`Coefficients::scan`] of all, of MCUs of twice as many blocks.
     fn tall_scan(&self, sampling: Sampling) -> Vec<u8> {
         let all = tables::blocks(sampling);
-        let mut out = super::super::bits::BitWriter::default();
+        let mut out = bits::BitWriter::default();
         let mut before = [0; 3];
         for (at, block) in self.blocks.iter().enumerate() {
             let component = (at % (2 * all)).saturating_sub(2 * (all - 2) - 2) / 2;
@@ -193,7 +194,7 @@ impl Coefficients {
             let (code, length) = tables::dc_code(component > 0, size as u8);
             out.put(code.into(), length.into());
             out.put((difference + if difference < 0 { (1 << size) - 1 } else { 0 }) as u32, size);
-            super::super::bits::copy(&self.scan, block.at as usize, block.bits.into(), &mut out);
+            bits::copy(&self.scan, block.at as usize, block.bits.into(), &mut out);
         }
         out.pad();
         out.bytes
