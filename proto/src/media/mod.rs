@@ -32,6 +32,7 @@ pub mod recovery;
 pub mod reel;
 pub mod requests;
 pub mod resampler;
+pub mod rtp;
 pub mod schedule;
 pub mod slice;
 pub mod sound_pieces;
