@@ -21,6 +21,7 @@ pub mod own;
 pub mod page;
 mod poll;
 mod resolve;
+pub mod rtp;
 mod shortage;
 mod stats;
 mod tcp;
