@@ -80,7 +80,7 @@ fn pictures_and_sound_come_with_their_reports_and_a_farewell() {
     let (header, payload) = Header::decode(&packet).unwrap();
     let heard: Vec<i16> = payload.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
     assert_eq!((header.payload_type, heard), (pcm::PAYLOAD_TYPE, samples));
-    // Each stream's first report comes with its first packets: nobody waits five seconds for it.
+    // Each stream's first report comes with its first packet: nobody waits five seconds for it.
     for socket in [&reports, &sound_reports] {
         assert_eq!(receive(socket)[..2], [0x80, 200]);
     }

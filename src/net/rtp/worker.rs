@@ -45,8 +45,6 @@ pub(super) struct Worker<F> {
     /// When the picture before was caught.
     before: Option<Instant>,
     report_at: Option<Instant>,
-    /// Streams that reports were of.
-    reported: usize,
     /// What joins the streams of one sender, and says nothing else (RFC 7022 §4.2).
     cname: String,
 }
@@ -146,8 +144,8 @@ impl<F: FnMut(Event)> Worker<F> {
         let queue = Queue { bytes: Vec::new(), ends: Vec::new(), next: 0, pace: Pace::new(now, 0, PERIOD) };
         let (way, clock) = (Way::Unknown(now), Clock::new(now));
         let cname = crypto::random::<12>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let (before, report_at, reported) = (None, None, 0);
-        Worker { config, inlets, on_event, clock, pictures, sound, way, queue, before, report_at, reported, cname }
+        let (before, report_at) = (None, None);
+        Worker { config, inlets, on_event, clock, pictures, sound, way, queue, before, report_at, cname }
     }
 
     pub(super) fn run(mut self) {
@@ -155,7 +153,10 @@ impl<F: FnMut(Event)> Worker<F> {
             let now = Instant::now();
             self.look_for_host(now);
             self.send_what_is_there(now);
-            self.report_what_is_due(now);
+            if self.report_at.is_some_and(|at| at <= now) {
+                self.report(now, false);
+                self.report_at = Some(now + rtcp::INTERVAL);
+            }
             let packet = (!self.queue.is_empty()).then(|| self.queue.pace.when(self.queue.next));
             let again = if let Way::Unknown(at) = self.way { Some(at) } else { None };
             let rung = match [packet, again, self.report_at].into_iter().flatten().min() {
@@ -214,19 +215,25 @@ impl<F: FnMut(Event)> Worker<F> {
 
     fn send_what_is_there(&mut self, now: Instant) {
         while let Some(block) = self.inlets.sound.try_take() {
-            self.send_sound(block);
+            self.send_sound(block, now);
         }
+        self.send_packets(self.queue.pace.due(now));
+        // It may have come while the one before it was under way.
         if self.queue.is_empty()
             && let Some(picture) = self.inlets.pictures.try_take()
         {
             self.take_picture(&picture, now);
+            self.send_packets(self.queue.pace.due(now));
         }
-        self.send_packets(self.queue.pace.due(now));
     }
 
-    fn send_sound(&mut self, block: Block<Instant>) {
-        let (Some(sound), Way::Open(out)) = (&mut self.sound, &self.way) else { return };
+    fn send_sound(&mut self, block: Block<Instant>, now: Instant) {
         let port = Ports::at(self.config.to.port).sound;
+        if let Some(stream) = self.sound.as_ref().map(Pcm::stream).filter(|stream| !stream.has_begun()) {
+            self.report_of(stream, port, now, false);
+            self.report_at = self.report_at.or(Some(now + rtcp::INTERVAL));
+        }
+        let (Some(sound), Way::Open(out)) = (&mut self.sound, &self.way) else { return };
         let at = self.clock.at(block.capture);
         sound.push(&block.at(at), |packet| out.send(port, packet, &self.inlets));
         add(&self.inlets.counters.blocks);
@@ -248,7 +255,8 @@ impl<F: FnMut(Event)> Worker<F> {
         let timestamp = self.pictures.timestamp(self.clock.at(picture.captured));
         let fragments = fit.fragments(LONGEST - HEADER_LEN);
         let Queue { bytes, ends, next, pace } = &mut self.queue;
-        (bytes.clear(), ends.clear());
+        bytes.clear();
+        ends.clear();
         (*next, *pace) = (0, Pace::new(now, fragments.len(), period));
         for (number, fragment) in fragments.iter().enumerate() {
             let last = number + 1 == fragments.len();
@@ -272,26 +280,23 @@ impl<F: FnMut(Event)> Worker<F> {
         self.queue.next = self.queue.next.max(due);
     }
 
-    /// The first of a stream goes with its first packet, or a player would not bring it together with the other until the next.
-    fn report_what_is_due(&mut self, now: Instant) {
-        let streams = [Some(&self.pictures), self.sound.as_ref().map(Pcm::stream)];
-        let under_way = streams.into_iter().flatten().filter(|stream| stream.sent(self.clock.at(now)).is_some()).count();
-        if under_way > self.reported || self.report_at.is_some_and(|at| at <= now) {
-            (self.reported, self.report_at) = (under_way, Some(now + rtcp::INTERVAL));
-            self.report(now, false);
+    /// Of the streams that there are.
+    fn report(&mut self, now: Instant, last: bool) {
+        let ports = Ports::at(self.config.to.port);
+        for (stream, port) in [(Some(&self.pictures), ports.pictures), (self.sound.as_ref().map(Pcm::stream), ports.sound)] {
+            if let Some(stream) = stream.filter(|stream| stream.has_begun()) {
+                self.report_of(stream, port, now, last);
+            }
         }
     }
 
-    fn report(&self, now: Instant, last: bool) {
+    /// One of them. Its first goes in front of its first packet, or a player would not bring it together with the other from there.
+    fn report_of(&self, stream: &Stream, port: u16, now: Instant, last: bool) {
         let Way::Open(out) = &self.way else { return };
-        let (at, ports) = (self.clock.at(now), Ports::at(self.config.to.port));
-        let sound = self.sound.as_ref().map(Pcm::stream);
-        for (stream, port) in [(Some(&self.pictures), ports.pictures), (sound, ports.sound)] {
-            let Some(sent) = stream.and_then(|stream| stream.sent(at)) else { continue };
-            let mut packet = Vec::new();
-            rtcp::report(&mut packet, self.clock.since_1970 + at, &sent, &self.cname, last);
-            out.send(port + 1, &packet, &self.inlets);
-        }
+        let at = self.clock.at(now);
+        let mut packet = Vec::new();
+        rtcp::report(&mut packet, self.clock.since_1970 + at, &stream.sent(at), &self.cname, last);
+        out.send(port + 1, &packet, &self.inlets);
     }
 
     /// Sends what was given before the end, without further ado.

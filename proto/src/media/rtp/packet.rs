@@ -133,10 +133,15 @@ impl Stream {
         Header { marker, payload_type, sequence, timestamp, ssrc }
     }
 
-    /// For a report at this moment; `None` where nothing was sent yet.
-    pub fn sent(&self, at: Duration) -> Option<Sent> {
+    /// For a report at this moment.
+    pub fn sent(&self, at: Duration) -> Sent {
         let Stream { ssrc, packets, octets, .. } = *self;
-        (packets > 0).then(|| Sent { ssrc, timestamp: self.timestamp(at), packets, octets })
+        Sent { ssrc, timestamp: self.timestamp(at), packets, octets }
+    }
+
+    /// Whether it has a packet.
+    pub fn has_begun(&self) -> bool {
+        self.packets > 0
     }
 }
 
@@ -168,13 +173,13 @@ mod tests {
     fn numbers_and_timestamps_wrap_and_a_report_counts_payloads() {
         let beginning = Beginning { ssrc: 7, sequence: u16::MAX, timestamp: u32::MAX - 89_999 };
         let mut stream = Stream::new(26, 90_000, beginning);
-        assert_eq!(stream.sent(Duration::ZERO), None);
+        assert!(!stream.has_begun());
         let timestamp = stream.timestamp(Duration::from_secs(1));
         assert_eq!(timestamp, 0);
         let sequences = [stream.header(timestamp, false, 100).sequence, stream.header(timestamp, true, 50).sequence];
         assert_eq!(sequences, [u16::MAX, 0]);
         let sent = Sent { ssrc: 7, timestamp: 45_000, packets: 2, octets: 150 };
-        assert_eq!(stream.sent(Duration::from_millis(1500)), Some(sent));
+        assert_eq!(stream.sent(Duration::from_millis(1500)), sent);
         stream.set_timestamp(Duration::from_secs(2), 5);
         assert_eq!(stream.timestamp(Duration::from_secs(1)), 5_u32.wrapping_sub(90_000), "before it as after it");
     }

@@ -1,0 +1,309 @@
+//! What players that are not ours make of our RTP: the same pictures bit for bit, the same samples, together.
+//!
+//! Needs `ffmpeg` and GStreamer. Each player waits at ports of its own on this machine, and is given two seconds as they come.
+
+#![allow(clippy::disallowed_methods, reason = "plays in real time")]
+
+#[path = "support/folder.rs"]
+mod folder;
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use eyeline::codec::raw::{Compressor, Planes};
+use eyeline::net::discovery::Directory;
+use eyeline::net::rtp::{Config, Picture, Ports, Rtp};
+use eyeline::net::{By, Host};
+use eyeline_proto::media::jpeg::segments;
+use eyeline_proto::media::rtp::sdp::Session;
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::sound::{BLOCK_FRAMES, Block};
+use eyeline_proto::wire::record::Media;
+use folder::Folder;
+
+const SIZE: Size = Size { width: 320, height: 240 };
+const PICTURES: u32 = 50;
+const PERIOD: Duration = Duration::from_millis(40);
+const BLOCKS_A_PICTURE: u32 = 4;
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Longer than any player needs to begin or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How pictures are encoded.
+#[derive(Clone, Copy)]
+struct Form {
+    sampling: Sampling,
+    quality: u8,
+    /// MCUs between restart markers.
+    restart: u16,
+}
+
+/// As ours are.
+const OURS: Form = Form { sampling: Sampling::Yuv420, quality: 80, restart: 20 };
+
+/// Picture after picture of hatching that moves.
+fn pictures(form: Form) -> Vec<Vec<u8>> {
+    let mut compressor = Compressor::new().unwrap();
+    let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+    let chroma = form.sampling.chroma(SIZE).unwrap();
+    let one = |number: usize| {
+        let luma: Vec<u8> = (0..width * height).map(|at| (((at % width) * 3 + number * 5) ^ (at / width * 2)) as u8).collect();
+        let colour = vec![100 + number as u8; (chroma.width * chroma.height) as usize];
+        let planes = Planes { planes: [&luma, &colour, &colour], strides: [width, chroma.width as usize, chroma.width as usize] };
+        let mut jpeg = vec![0; Compressor::bound(SIZE, form.sampling)];
+        let len = compressor.compress(planes, form.sampling, SIZE, form.quality, form.restart, &mut jpeg).unwrap();
+        jpeg.truncate(len);
+        jpeg
+    };
+    (0..PICTURES as usize).map(one).collect()
+}
+
+/// Stereo, no two blocks alike.
+fn block(number: u32) -> Vec<i16> {
+    (0..2 * BLOCK_FRAMES as u32).map(|at| (number * 7919 + at * 31) as i16).collect()
+}
+
+/// The first of four ports that nobody has.
+fn ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port = 20_000 + 4 * ((std::process::id() * 8) as u16 % 2500 + NEXT.fetch_add(1, Ordering::Relaxed));
+        let free = |port| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+        if (port..port + 4).all(free) {
+            return port;
+        }
+    }
+}
+
+/// Waits until somebody has all of these ports.
+fn until_listened(ports: &[u16], player: &mut Player) {
+    let began = Instant::now();
+    let is_taken = |port: &u16| {
+        let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+        tables.iter().any(|table| {
+            table.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}"))))
+        })
+    };
+    while !ports.iter().all(is_taken) {
+        assert!(began.elapsed() < PATIENCE, "the player does not wait for us");
+        assert!(player.0.try_wait().unwrap().is_none(), "the player has ended");
+        std::thread::yield_now();
+    }
+}
+
+/// Sends all as it comes. The sound is of `ahead` before the pictures it comes with.
+fn play(port: u16, jpegs: &[Vec<u8>], ahead: Duration) {
+    let to = Host { name: HERE.to_string(), port, by: By::Name };
+    let directory = Directory::new(Media::NONE, Media::NONE);
+    let rtp = Rtp::start(Config { to, directory, channels: Some(2) }, |_| {}).unwrap();
+    let began = Instant::now() + ahead;
+    for (number, jpeg) in (0..).zip(jpegs) {
+        let captured = began + PERIOD * number;
+        rtp.picture(Picture { captured, jpeg: jpeg.clone() });
+        for sub in 0..BLOCKS_A_PICTURE {
+            let capture = captured + PERIOD / BLOCKS_A_PICTURE * sub - ahead;
+            rtp.sound(Block { capture, channels: 2, samples: block(number * BLOCKS_A_PICTURE + sub).into() });
+        }
+        // A source would go on without it; here none is to be replaced.
+        while rtp.counts().pictures <= u64::from(number) {
+            assert!(began.elapsed() < PATIENCE, "{:?}", rtp.counts());
+            std::thread::yield_now();
+        }
+        std::thread::sleep(captured.saturating_duration_since(Instant::now() + ahead));
+    }
+    let counts = rtp.counts();
+    assert!((counts.unfit, counts.failed, counts.dropped_blocks) == (0, 0, 0), "{counts:?}");
+}
+
+/// A player, gone with its test.
+struct Player(Child);
+
+impl Player {
+    fn start(command: &mut Command) -> Player {
+        Player(command.stdin(Stdio::null()).spawn().expect("ffmpeg and GStreamer are needed: scripts/install rig"))
+    }
+
+    /// Until it has ended by itself.
+    fn ends(&mut self) {
+        let began = Instant::now();
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < PATIENCE, "the player goes on");
+            std::thread::yield_now();
+        }
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The file that a player is given.
+fn described(folder: &Folder, port: u16) -> std::path::PathBuf {
+    let Ports { pictures, sound } = Ports::at(port);
+    let name = "a test".to_string();
+    let session = Session { name, id: 1, from: HERE, to: HERE, pictures: Some(pictures), sound: Some((sound, 2)) };
+    let path = folder.0.join("eyeline.sdp");
+    fs::write(&path, session.describe()).unwrap();
+    path
+}
+
+fn ffmpeg(sdp: &Path) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "warning", "-protocol_whitelist", "file,udp,rtp", "-i"]).arg(sdp);
+    command
+}
+
+/// Quantisation tables and scan: all that a JPEG's look hangs on, for Huffman tables are Annex K's.
+fn look(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (kept, begin) = segments::of(jpeg).unwrap();
+    let (mut tables, mut at) = (Vec::new(), 0);
+    while at < kept.len() {
+        let segment = segments::next(&kept, at).unwrap();
+        at += segment.bytes.len();
+        if segment.marker == 0xDB {
+            tables.extend(segment.payload().chunks_exact(65).flat_map(|table| &table[1..]));
+        }
+    }
+    let end = jpeg.windows(2).rposition(|pair| pair == [0xFF, 0xD9]).unwrap();
+    (tables, jpeg[begin..end].to_vec())
+}
+
+/// The files of this ending, in order.
+fn files(folder: &Folder, ending: &str) -> Vec<Vec<u8>> {
+    let names = folder.names().into_iter().filter(|name| name.ends_with(ending));
+    names.map(|name| fs::read(folder.0.join(name)).unwrap()).collect()
+}
+
+/// What came is what was sent, one after the other; some are lost while a player begins, or where this machine is busy.
+fn assert_in_order<T: PartialEq>(came: &[T], sent: &[T], what: &str) {
+    let mut places = came.iter().map(|one| sent.iter().position(|other| other == one));
+    let places: Vec<usize> = places.by_ref().map(|place| place.unwrap_or_else(|| panic!("{what}: this was not sent"))).collect();
+    println!("{what}: {} of {} came", places.len(), sent.len());
+    assert!(places.is_sorted_by(|a, b| a < b) && 2 * places.len() > sent.len(), "{what}: {places:?}");
+}
+
+/// Blocks, big endian, as they are found in what a player wrote; the last is left out, for it may be cut off.
+fn blocks(bytes: &[u8]) -> Vec<Vec<i16>> {
+    let samples: Vec<i16> = bytes.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
+    samples.chunks_exact(2 * BLOCK_FRAMES).map(<[i16]>::to_vec).collect()
+}
+
+fn all_blocks() -> Vec<Vec<i16>> {
+    (0..PICTURES * BLOCKS_A_PICTURE).map(block).collect()
+}
+
+fn ffmpeg_takes(name: &str, form: Form) {
+    let (folder, port, jpegs) = (Folder::new(name), ports(), pictures(form));
+    let mut command = ffmpeg(&described(&folder, port));
+    command
+        .args(["-map", "0:v", "-c", "copy", "-f", "image2"])
+        .arg(folder.0.join("%03d.jpg"))
+        .args(["-map", "0:a", "-c", "copy", "-f", "data"])
+        .arg(folder.0.join("sound.raw"));
+    let mut player = Player::start(&mut command);
+    until_listened(&[port, port + 1, port + 2, port + 3], &mut player);
+    play(port, &jpegs, Duration::ZERO);
+    // It ends by itself, for both streams said goodbye.
+    player.ends();
+    let came: Vec<_> = files(&folder, ".jpg").iter().map(|jpeg| look(jpeg)).collect();
+    let sent: Vec<_> = jpegs.iter().map(|jpeg| look(jpeg)).collect();
+    assert_in_order(&came, &sent, "pictures");
+    assert_in_order(&blocks(&fs::read(folder.0.join("sound.raw")).unwrap()), &all_blocks(), "blocks");
+}
+
+#[test]
+fn ffmpeg_takes_pictures_bit_for_bit_and_every_sample_and_ends_at_the_farewell() {
+    ffmpeg_takes("rtp-ours", OURS);
+}
+
+#[test]
+fn ffmpeg_takes_pictures_whose_tables_travel() {
+    ffmpeg_takes("rtp-tables", Form { sampling: Sampling::Yuv422, quality: 100, restart: 20 });
+}
+
+#[test]
+fn ffmpeg_takes_pictures_without_restart_markers() {
+    ffmpeg_takes("rtp-whole", Form { restart: 0, ..OURS });
+}
+
+/// With what both say of the world's clock; by arrival, they would begin together.
+#[test]
+fn ffmpeg_brings_sound_and_pictures_together_by_when_they_were_caught() {
+    let (folder, port, jpegs) = (Folder::new("rtp-together"), ports(), pictures(OURS));
+    let mut command = ffmpeg(&described(&folder, port));
+    command.args(["-copyts", "-map", "0:v", "-map", "0:a", "-c", "copy", "-f", "framecrc"]).arg(folder.0.join("times"));
+    let mut player = Player::start(&mut command);
+    until_listened(&[port, port + 1, port + 2, port + 3], &mut player);
+    let ahead = Duration::from_millis(300);
+    play(port, &jpegs, ahead);
+    player.ends();
+    // Lines of stream, dts, pts, duration, bytes, checksum; the time bases stand in front.
+    let text = fs::read_to_string(folder.0.join("times")).unwrap();
+    let base = |stream: usize| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(&format!("#tb {stream}:"))).unwrap();
+        let (above, below) = line.rsplit_once(' ').unwrap().1.split_once('/').unwrap();
+        above.parse::<f64>().unwrap() / below.parse::<f64>().unwrap()
+    };
+    let last = |stream: usize| {
+        let line = text.lines().rfind(|line| line.starts_with(&format!("{stream},"))).unwrap();
+        line.split(',').nth(2).unwrap().trim().parse::<f64>().unwrap() * base(stream)
+    };
+    let apart = last(0) - last(1);
+    println!("pictures are {apart:.3} s behind the sound they came with");
+    assert!((apart - ahead.as_secs_f64()).abs() < 0.08, "{text}");
+}
+
+fn gstreamer_takes(name: &str, form: Form) {
+    let (folder, port, jpegs) = (Folder::new(name), ports(), pictures(form));
+    let Ports { pictures: video, sound } = Ports::at(port);
+    let caps = "application/x-rtp,media=video,payload=26,clock-rate=90000,encoding-name=JPEG";
+    let heard = "application/x-rtp,media=audio,payload=97,clock-rate=48000,encoding-name=L16,channels=2";
+    let mut command = Command::new("gst-launch-1.0");
+    command
+        .args([
+            "-q",
+            "-e",
+            "udpsrc",
+            &format!("port={video}"),
+            &format!("caps={caps}"),
+            "!",
+            "rtpjpegdepay",
+            "!",
+            "tee",
+            "name=t",
+        ])
+        .args(["t.", "!", "queue", "!", "multifilesink", &format!("location={}/%03d.jpg", folder.0.display())])
+        .args(["t.", "!", "queue", "!", "jpegdec", "!", "video/x-raw,width=320,height=240", "!"])
+        .args(["multifilesink", &format!("location={}/%03d.raw", folder.0.display())])
+        .args(["udpsrc", &format!("port={sound}"), &format!("caps={heard}"), "!", "rtpL16depay", "!"])
+        .args(["filesink", "buffer-mode=unbuffered", &format!("location={}/sound", folder.0.display())]);
+    let mut player = Player::start(&mut command);
+    until_listened(&[video, sound], &mut player);
+    play(port, &jpegs, Duration::ZERO);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(player.0.id() as i32), nix::sys::signal::Signal::SIGINT).unwrap();
+    player.ends();
+    let came: Vec<_> = files(&folder, ".jpg").iter().map(|jpeg| look(jpeg)).collect();
+    let sent: Vec<_> = jpegs.iter().map(|jpeg| look(jpeg)).collect();
+    assert_in_order(&came, &sent, "pictures");
+    assert_eq!(files(&folder, ".raw").len(), came.len(), "all of them were decoded");
+    assert_in_order(&blocks(&fs::read(folder.0.join("sound")).unwrap()), &all_blocks(), "blocks");
+}
+
+#[test]
+fn gstreamer_takes_pictures_bit_for_bit_and_every_sample() {
+    gstreamer_takes("rtp-gst-ours", OURS);
+}
+
+#[test]
+fn gstreamer_takes_pictures_whose_tables_travel() {
+    gstreamer_takes("rtp-gst-tables", Form { sampling: Sampling::Yuv422, quality: 100, restart: 20 });
+}
