@@ -252,6 +252,10 @@ impl<F: FnMut(Event)> Worker<F> {
         };
         let period =
             self.before.replace(picture.captured).map_or(PERIOD, |before| picture.captured.saturating_duration_since(before));
+        if !self.pictures.has_begun() {
+            self.report_of(&self.pictures, self.config.to.port, now, false);
+            self.report_at = self.report_at.or(Some(now + rtcp::INTERVAL));
+        }
         let timestamp = self.pictures.timestamp(self.clock.at(picture.captured));
         let fragments = fit.fragments(LONGEST - HEADER_LEN);
         let Queue { bytes, ends, next, pace } = &mut self.queue;
