@@ -20,6 +20,13 @@ complete -c eyeline-recv -l record-split -d 'Go on in another file after so long
 complete -c eyeline-recv -l snapshot -d 'Keep the first picture that comes, as it came, or as a PNG where the name ends so, and go on; s in the window or SIGUSR1 keeps more, called by their time' -r -F
 complete -c eyeline-recv -l record-last -d 'Keep the last seconds in memory, 5min at most; R in the window writes them to a file' -r
 complete -c eyeline-recv -l metrics -d 'Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone' -r
+complete -c eyeline-recv -l rtp -d 'Send it on to a player, as RTP (JPEG and L16), in the clear: pictures to UDP port PORT of HOST, sound to PORT+2' -r
+complete -c eyeline-recv -l sdp -d 'Write the session description of --rtp, which players open, to FILE' -r -F
+complete -c eyeline-recv -l web -d 'Show what comes, or what is sent, on a page for browsers, at http://ADDR:PORT; without ADDR to this machine alone' -r
+complete -c eyeline-recv -l web-cert -d 'Serve the page under https, with the certificate in FILE (PEM, with those that lead to its issuer)' -r -F
+complete -c eyeline-recv -l web-key -d 'The key of --web-cert (PEM)' -r -F
+complete -c eyeline-recv -l web-name -d 'A name under which browsers find this machine, beside its own; may be given again' -r
+complete -c eyeline-recv -l web-token -d 'What a browser must know, in place of a new secret each time: 16 letters or more' -r
 complete -c eyeline-recv -l color -d 'Colour warnings and errors: auto, always or never; $NO_COLOR is heeded' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -36,6 +43,7 @@ complete -c eyeline-recv -l no-announce -d 'Do not say on this network that this
 complete -c eyeline-recv -l no-direct -d 'At a meeting, send and receive by way of the meeting point alone: it tells nobody else where this machine is'
 complete -c eyeline-recv -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on this network), then end; as JSON with `--stats json`'
 complete -c eyeline-recv -l doctor -d 'Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON with `--stats json`'
+complete -c eyeline-recv -l web-tls -d 'Serve the page under https, with a certificate of our own, of which a browser asks once'
 complete -c eyeline-recv -s v -l verbose -d 'Say more on stderr; -vv says everything'
 complete -c eyeline-recv -l quiet -d 'Say only what went wrong'
 complete -c eyeline-recv -l print-config -d 'Print what counts of command line, environment and config file, as such a file, then end; without keys'

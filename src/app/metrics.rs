@@ -6,53 +6,85 @@
 
 use super::failure::Failure;
 use super::status::ExitCode;
-use crate::net::{self, page::Page};
+use crate::net;
 use crate::threads::lock;
+use crate::web::answer;
+use crate::web::head::Request;
+use crate::web::server::{Answer, PATIENCE, Server, Setup, Site, Stream};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-/// The newest object of each role.
-type Newest = Arc<Mutex<BTreeMap<String, Arc<Value>>>>;
+/// Scrapers that ask at once.
+const MOST: usize = 4;
 
-/// The page where they are read.
-pub struct Metrics {
-    newest: Newest,
-    _page: Page,
-}
+/// The newest object of each role. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Figures(Arc<Mutex<BTreeMap<String, Arc<Value>>>>);
 
-impl Metrics {
-    /// Answers at this address from now on, and says so.
-    pub fn open(at: SocketAddr) -> Result<Metrics, Failure> {
-        let newest = Newest::default();
-        let read = newest.clone();
-        let page = Page::serve(at, move || {
-            let objects: Vec<_> = lock(&read).values().cloned().collect();
-            render(objects.iter().map(Arc::as_ref))
-        });
-        let page = page.map_err(|error| Failure::new(ExitCode::Failed, unopened(&error)))?;
-        tracing::info!("metrics: http://{}/metrics", page.address());
-        Ok(Metrics { newest, _page: page })
-    }
-
+impl Figures {
     /// From now on this is what is read of its role.
     pub fn publish(&self, object: &Value) {
         if let Some(role) = object["role"].as_str() {
-            lock(&self.newest).insert(role.to_string(), Arc::new(object.clone()));
+            lock(&self.0).insert(role.to_string(), Arc::new(object.clone()));
         }
+    }
+
+    /// The page of them.
+    pub fn page(&self) -> Vec<u8> {
+        let objects: Vec<_> = lock(&self.0).values().cloned().collect();
+        let text = render(objects.iter().map(Arc::as_ref));
+        answer::page("200 OK", "text/plain; version=0.0.4; charset=utf-8", "", text.as_bytes())
     }
 }
 
-fn unopened(error: &net::Error) -> String {
+/// Where they are read.
+pub struct Metrics(#[expect(dead_code, reason = "held for as long as it is to answer")] Server);
+
+impl Metrics {
+    /// Answers at this address from now on, and says so.
+    pub fn open(at: SocketAddr, figures: Figures) -> Result<Metrics, Failure> {
+        let opened = net::listen(at).and_then(|listener| {
+            let wrap = Box::new(|socket| Ok(Stream::Plain(socket)));
+            let setup = Setup { name: "metrics", most: MOST, patience: PATIENCE, wrap };
+            Ok(Server::start(listener, setup, |_| Page { figures, is_local: at.ip().is_loopback() })?)
+        });
+        let server = opened.map_err(|error| Failure::new(ExitCode::Failed, unopened("--metrics", &error)))?;
+        tracing::info!("metrics: http://{}/metrics", server.address());
+        Ok(Metrics(server))
+    }
+}
+
+struct Page {
+    figures: Figures,
+    /// Only this machine asks, which calls itself `localhost` or by an address.
+    is_local: bool,
+}
+
+impl Site for Page {
+    fn answer(&mut self, request: &Request, _: SocketAddr) -> Answer {
+        Answer::Bytes(match request.path.as_str() {
+            _ if self.is_local && !request.is_for(&[]) => {
+                answer::sentence("403 Forbidden", "ask for localhost, or for an address")
+            }
+            _ if request.method != "GET" => answer::otherwise(),
+            "/metrics" => self.figures.page(),
+            _ => answer::sentence("404 Not Found", "there is /metrics, and nothing else"),
+        })
+    }
+}
+
+/// Why nobody is answered at the address of this flag.
+pub fn unopened(flag: &str, error: &net::Error) -> String {
     match error {
         net::Error::PortTaken { port, by, .. } => {
-            format!("TCP port {port} of --metrics is taken{by}: choose another, or leave --metrics out")
+            format!("TCP port {port} of {flag} is taken{by}: choose another, or leave {flag} out")
         }
-        net::Error::Address { ip } => format!("this machine does not have the address {ip} of --metrics: give it one of its own"),
+        net::Error::Address { ip } => format!("this machine does not have the address {ip} of {flag}: give it one of its own"),
         net::Error::PortForbidden { port } => {
-            format!("port {port} of --metrics is reserved for the administrator: choose one above 1023")
+            format!("port {port} of {flag} is reserved for the administrator: choose one above 1023")
         }
         other => other.to_string(),
     }

@@ -20,6 +20,7 @@ mod neighbours;
 mod notes;
 mod own_picture;
 mod pairs;
+mod player;
 mod presence;
 mod recording;
 mod recv;
@@ -33,6 +34,8 @@ mod state;
 mod stats;
 pub mod status;
 pub mod ticker;
+#[cfg(feature = "web")]
+mod web;
 mod whereabouts;
 mod windows;
 

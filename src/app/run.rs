@@ -17,14 +17,23 @@ use super::presence::Presence;
 use super::rendezvous;
 use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
+#[cfg(feature = "web")]
+use super::web::{Beside, Web};
 use super::whereabouts::Whereabouts;
 use crate::net;
 use crate::net::discovery::Heard;
+#[cfg(feature = "web")]
+use crate::pipeline::tee::Tee;
+use crate::present::overlay::Symbol;
+#[cfg(feature = "web")]
+use crate::threads::lock;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, Session};
 use std::rc::Rc;
+#[cfg(feature = "web")]
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// What the main thread is told. A few a second: pictures and sound do not pass here.
@@ -40,6 +49,9 @@ pub enum Note {
     Heard(Heard),
     /// The person here wants the one of this digit to be dialled.
     Chosen(u8),
+    /// Of the page for browsers.
+    #[cfg(feature = "web")]
+    Page(crate::web::audience::Event),
 }
 
 impl notes::Note for Note {
@@ -51,6 +63,8 @@ impl notes::Note for Note {
             Note::Typed(_) | Note::Chosen(_) => notes::Kind::Said,
             Note::Heard(Heard::Neighbours(_)) => notes::Kind::State(7),
             Note::Heard(Heard::Renamed(_)) => notes::Kind::Kept,
+            #[cfg(feature = "web")]
+            Note::Page(_) => notes::Kind::Said,
         }
     }
 }
@@ -141,6 +155,8 @@ pub struct Beginning<'a> {
     pub notes: Notes<Note>,
     pub will: LastWill,
     pub statistics: Option<Rc<Statistics>>,
+    #[cfg(feature = "web")]
+    web: Option<Web>,
 }
 
 impl<'a> Beginning<'a> {
@@ -149,7 +165,36 @@ impl<'a> Beginning<'a> {
         let (stop, notes, will) = (signals.stop.clone(), signals.notes.clone(), LastWill::default());
         // What an earlier run was told concerns this one no more.
         while notes.try_take().is_some() {}
-        Ok(Beginning { program, common, stop, notes, will, statistics: Statistics::open(common)? })
+        Ok(Beginning {
+            program,
+            common,
+            stop,
+            notes,
+            will,
+            statistics: Statistics::open(common)?,
+            #[cfg(feature = "web")]
+            web: None,
+        })
+    }
+
+    /// Shows what goes through the tee on a page for browsers, where that is asked for; `receives`: what its own camera gives is of
+    /// use, `chats`: what is said there goes to others.
+    #[cfg(feature = "web")]
+    pub fn open_page(&mut self, tee: &Tee, (receives, chats): (bool, bool)) -> Result<(), Failure> {
+        let figures = self.statistics.as_ref().and_then(|statistics| statistics.figures());
+        let tell = Mutex::new(self.notes.telling(Note::Page));
+        let tell = Arc::new(move |event| lock(&tell)(event));
+        let meets = (receives && self.common.rendezvous.wait.is_some()).then(|| Identity { direct: false, ..self.identity() });
+        self.web = Web::open(self.common, tee, Beside { figures, chats, tell, meets })?;
+        Ok(())
+    }
+
+    /// A page for browsers is served.
+    pub fn has_page(&self) -> bool {
+        #[cfg(feature = "web")]
+        return self.web.is_some();
+        #[cfg(not(feature = "web"))]
+        false
     }
 
     /// Who we are, but for what we have and want.
@@ -165,7 +210,9 @@ impl<'a> Beginning<'a> {
         shaped: impl FnOnce(session::Config) -> session::Config,
         on_event: impl FnMut(Event) + Send + 'static,
     ) -> Result<Run<'a>, Failure> {
-        let Beginning { program, common, stop, notes, will, statistics } = self;
+        #[cfg(feature = "web")]
+        let web = self.web;
+        let Beginning { program, common, stop, notes, will, statistics, .. } = self;
         let now = Instant::now();
         let epoch = Epoch::new(now);
         let pairs = Pairs::read().and_then(|pairs| pairs.judge(common).map(|()| pairs));
@@ -185,9 +232,25 @@ impl<'a> Beginning<'a> {
         let told = (notes.telling(Note::Heard), notes.telling(Note::Chosen));
         let name = presence.begin(program, common, (offers, wants), net.local_addr(), told);
         let door = Door::open(program, common, pairs, net.local_addr(), name);
+        #[cfg(feature = "web")]
+        web.iter().for_each(|web| web.meets(net.local_addr()));
         let deadline = common.duration.map(|duration| now + duration);
         let (company, reconnect) = (Company::default(), common.reconnect);
-        Ok(Run { net, notes, door, statistics, epoch, deadline, company, reconnect, whereabouts, stop, presence })
+        Ok(Run {
+            net,
+            notes,
+            door,
+            statistics,
+            epoch,
+            deadline,
+            #[cfg(feature = "web")]
+            web,
+            company,
+            reconnect,
+            whereabouts,
+            stop,
+            presence,
+        })
     }
 }
 
@@ -200,6 +263,9 @@ pub struct Run<'a> {
     pub epoch: Epoch,
     /// When `--duration` is over.
     pub deadline: Option<Instant>,
+    /// The page for browsers.
+    #[cfg(feature = "web")]
+    web: Option<Web>,
     /// Who is here, or was.
     company: Company,
     reconnect: bool,
@@ -275,6 +341,10 @@ impl Run<'_> {
             }
             note => note,
         };
+        #[cfg(feature = "web")]
+        if let (Note::Page(event), Some(web)) = (&note, &mut self.web) {
+            web.tell(event);
+        }
         if let Note::Net(event) = &note {
             if self.door.handle(event, program.is_alone())? {
                 program.tell_window(&self.door);
@@ -285,11 +355,30 @@ impl Run<'_> {
                     let elsewhere = self.whereabouts.as_mut().and_then(|own| own.changed(Instant::now()));
                     elsewhere.into_iter().for_each(|addresses| self.net.command(Command::Addresses(addresses)));
                 }
-                Event::Text { name, line } => tracing::info!("{name}: {line}"),
+                Event::Text { name, line } => {
+                    tracing::info!("{name}: {line}");
+                    self.show_on_page(name, line);
+                }
                 _ => {}
             }
         }
         program.handle(note, self)
+    }
+
+    /// Where this is found in a browser, as a code for the camera of a phone.
+    pub fn symbol(&self) -> Option<Symbol> {
+        #[cfg(feature = "web")]
+        return self.web.as_ref().and_then(Web::symbol);
+        #[cfg(not(feature = "web"))]
+        None
+    }
+
+    /// What somebody said stands on the page for browsers, too.
+    pub fn show_on_page(&self, name: &str, line: &str) {
+        #[cfg(feature = "web")]
+        self.web.iter().for_each(|web| web.says(name, line));
+        #[cfg(not(feature = "web"))]
+        let _ = (name, line);
     }
 
     /// Dials who is listed by this digit, beside whoever is dialled already. Whether there is somebody.

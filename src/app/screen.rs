@@ -371,6 +371,8 @@ impl Screen {
                 self.figures = !self.figures;
                 self.overlay.lines = if self.figures { self.lines.clone() } else { Vec::new() };
             }
+            Action::Code if self.overlay.symbol.is_some() => self.overlay.shows_symbol ^= true,
+            Action::Code => self.overlay.note("--web 0.0.0.0:9690 shows this in browsers", now),
             Action::Help => self.overlay.help = !self.overlay.help,
         }
         Turn::Go

@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::failure::{Code, Failure};
 use super::line_writer::LineWriter;
-use super::metrics::Metrics;
+use super::metrics::{Figures, Metrics};
 use super::status::ExitCode;
 use super::ticker::{Place, Ticker};
 use crate::net;
@@ -89,6 +89,8 @@ pub struct Statistics(RefCell<Readers>);
 
 struct Readers {
     lines: Option<LineWriter>,
+    /// What is read over HTTP, and where that is served alone.
+    figures: Option<Figures>,
     metrics: Option<Metrics>,
     ticker: Option<Ticker>,
 }
@@ -101,10 +103,21 @@ impl Statistics {
             LineWriter::spawn("statistics", File::from(stdout))
         };
         let lines = common.stats_json.then(print).transpose().code(ExitCode::Failed)?;
-        let metrics = common.metrics.map(Metrics::open).transpose()?;
-        let readers = Readers { lines, metrics, ticker: Ticker::new(common.ticker) };
-        let wanted = readers.lines.is_some() || readers.metrics.is_some() || readers.ticker.is_some();
+        #[cfg(feature = "web")]
+        let is_read = common.metrics.is_some() || common.web.is_some();
+        #[cfg(not(feature = "web"))]
+        let is_read = common.metrics.is_some();
+        let figures = is_read.then(Figures::default);
+        let metrics = common.metrics.zip(figures.clone()).map(|(at, figures)| Metrics::open(at, figures)).transpose()?;
+        let readers = Readers { lines, figures, metrics, ticker: Ticker::new(common.ticker) };
+        let wanted = readers.lines.is_some() || readers.figures.is_some() || readers.ticker.is_some();
         Ok(wanted.then(|| Rc::new(Statistics(RefCell::new(readers)))))
+    }
+
+    /// What is read of them over HTTP.
+    #[cfg(feature = "web")]
+    pub fn figures(&self) -> Option<Figures> {
+        self.0.borrow().figures.clone()
     }
 
     /// Whether a program that does nothing else with what comes is to measure it.
@@ -124,7 +137,7 @@ impl Statistics {
     pub fn print(&self, object: &Value) -> Result<(), Failure> {
         let mut readers = self.0.borrow_mut();
         if object["total"] != true {
-            readers.metrics.iter().for_each(|metrics| metrics.publish(object));
+            readers.figures.iter().for_each(|figures| figures.publish(object));
             readers.ticker.iter_mut().for_each(|ticker| ticker.take(object, Instant::now()));
         }
         let pushed = readers.lines.as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n")));

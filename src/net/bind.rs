@@ -48,6 +48,11 @@ impl Sockets {
     }
 }
 
+/// A listening socket for pages, at this address.
+pub fn listen(at: SocketAddr) -> Result<TcpListener, Error> {
+    bind(Protocol::Tcp, at).map(Into::into)
+}
+
 pub(super) fn bind(protocol: Protocol, at: SocketAddr) -> Result<Socket, Error> {
     let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
     let try_bind = || {

@@ -18,7 +18,6 @@ mod driver;
 mod holder;
 mod inbox;
 pub mod own;
-pub mod page;
 mod poll;
 mod resolve;
 pub mod rtp;
@@ -37,6 +36,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use bind::listen;
 use discovery::{Directory, Id};
 use eyeline_proto::session::{Core, HostId};
 use eyeline_proto::wire::text::printable;

@@ -26,7 +26,7 @@ use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Body, BufferPool, Picture, Size, Turn, View};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::session::Command;
+use eyeline_proto::session::{Command, Event};
 use eyeline_proto::sound::Block;
 use eyeline_proto::wire::record::{Film, Format, Want, Whole};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -319,19 +319,31 @@ impl Encoder {
         Ok(Picture { size, body: Body::Planes(sampling, planes), ..picture })
     }
 
+    /// Does what the session says of how pictures and sound are to be.
+    pub fn heed(&self, event: &Event) {
+        match event {
+            Event::Pressure(on) => self.hold(*on),
+            Event::Target(target) => self.set_target(*target),
+            Event::Wanted(want) => self.set_wanted(*want),
+            Event::WantsPackets(wanted) => self.set_wants_packets(*wanted),
+            Event::Owed(owed) => self.set_owed(owed.clone()),
+            _ => {}
+        }
+    }
+
     /// What the best receiver's path takes for pictures.
-    pub fn set_target(&self, target: Option<Bitrate>) {
+    fn set_target(&self, target: Option<Bitrate>) {
         lock(&self.steps).target = target;
     }
 
     /// The most that anybody has use for: pictures are made no larger than they are shown, and none where none are.
-    pub fn set_wanted(&self, want: Want) {
+    fn set_wanted(&self, want: Want) {
         let none = Want { pictures: false, ..Want::ALL };
         lock(&self.steps).want = if want.pictures { want } else { none };
     }
 
     /// What receivers lack: it is sent again.
-    pub fn set_owed(&self, owed: Owed) {
+    fn set_owed(&self, owed: Owed) {
         *lock(&self.owed) = owed;
     }
 
@@ -384,7 +396,7 @@ impl Encoder {
     }
 
     /// Whether anybody wants sound as Opus packets.
-    pub fn set_wants_packets(&self, wanted: bool) {
+    fn set_wants_packets(&self, wanted: bool) {
         self.wants_packets.store(wanted, Ordering::Relaxed);
     }
 
@@ -404,7 +416,7 @@ impl Encoder {
     }
 
     /// A film's pictures wait (`true`) or go on.
-    pub fn hold(&self, on: bool) {
+    fn hold(&self, on: bool) {
         *lock(&self.held) = on;
         self.released.notify_all();
     }

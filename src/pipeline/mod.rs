@@ -11,8 +11,11 @@ pub mod decode;
 pub mod encode;
 pub mod fair_queue;
 pub mod fanout;
+#[cfg(feature = "web")]
+pub mod guest;
 pub mod hold_queue;
 pub mod pictures;
+pub mod player;
 pub mod record;
 pub mod recorder;
 pub mod sharpness;
@@ -23,3 +26,5 @@ mod steps;
 pub mod tally;
 pub mod tee;
 pub mod track;
+#[cfg(feature = "web")]
+pub mod webcast;

@@ -82,6 +82,8 @@ pub enum Action {
     Dropped(PathBuf),
     /// `i`.
     Stats,
+    /// `w`: where this is found in a browser, as a code for a phone.
+    Code,
     /// `?`, `h` or F1.
     Help,
 }
@@ -113,8 +115,9 @@ pub(super) mod keysym {
 }
 
 /// Where a US keyboard has the keys of the window, by XKB's names of places.
-const PLACES: [(&[u8; 4], char); 22] = [
+const PLACES: [(&[u8; 4], char); 23] = [
     (b"AD01", 'q'),
+    (b"AD02", 'w'),
     (b"AC04", 'f'),
     (b"AC02", 's'),
     (b"AB02", 'x'),
@@ -152,7 +155,8 @@ pub(super) fn meaning(bindings: Bindings, map: &Keymap, stroke: &Stroke) -> Opti
 
 /// Whether there is such a thing to do at the window.
 pub(super) fn is_of(bindings: Bindings, action: &Action) -> bool {
-    let of_window = matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Help);
+    let of_window =
+        matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Code | Action::Help);
     let of_files = matches!(action, Action::Record | Action::SaveLast | Action::Snapshot);
     of_window || of_files || matches!(action, Action::Dropped(_)) == (bindings == Bindings::Preview)
 }
@@ -194,6 +198,7 @@ fn by_character(bindings: Bindings, character: char, shift: bool) -> Option<Acti
         '0' => Action::All,
         '1'..='9' => Action::Pick(character as u8 - b'1'),
         'i' => Action::Stats,
+        'w' => Action::Code,
         '?' | 'h' => Action::Help,
         _ => return None,
     })

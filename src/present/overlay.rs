@@ -8,6 +8,7 @@ mod help;
 mod label;
 mod layout;
 mod page;
+mod symbol;
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use layout::{Area, Layout, Line, Paragraph, Place};
 use page::Page;
 
 pub(super) use label::{Label, label};
+pub use symbol::Symbol;
 
 const WHITE: u32 = 0x00f2_f2f2;
 const GREY: u32 = 0x00b4_b4b4;
@@ -48,6 +50,10 @@ pub struct Overlay {
     pub recording: Option<String>,
     /// Shows that somebody calls: who, and which keys answer.
     pub ringing: Vec<String>,
+    /// Where this is found in a browser.
+    pub symbol: Option<Symbol>,
+    /// Whether that is shown.
+    pub shows_symbol: bool,
     note: Option<Note>,
     said: Said,
 }
@@ -119,7 +125,7 @@ impl Overlay {
     /// Whether there is nothing to draw.
     pub fn is_empty(&self, now: Instant) -> bool {
         let note = self.note.as_ref().is_some_and(|note| now < note.until);
-        let boxes = self.lines.is_empty() && self.ringing.is_empty() && !self.help;
+        let boxes = self.lines.is_empty() && self.ringing.is_empty() && !self.help && !self.shows_symbol;
         boxes && !note && self.badges(Bindings::Watch).is_empty() && self.said.is_over(now)
     }
 
@@ -168,6 +174,10 @@ impl Overlay {
         if !badges.is_empty() {
             const CORNERS: [Place; 4] = [Place::TopRight, Place::BottomRight, Place::BottomLeft, Place::TopLeft];
             layout.add(&Paragraph::new(badges, &CORNERS)).inspect(|placed| page.boxed(placed));
+        }
+        if let Some(symbol) = self.symbol.as_ref().filter(|_| self.shows_symbol) {
+            // Whoever wants it has a phone in front of the window.
+            symbol.draw(&mut page, size);
         }
         if let Some(note) = self.note.as_ref().filter(|note| now < note.until) {
             let line = vec![(WHITE, note.text.as_str())];

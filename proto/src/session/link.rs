@@ -49,6 +49,7 @@ const MAX_BEFORE_TEXT: usize = 64;
 pub struct LinkId(pub u64);
 
 /// Who we are, to every peer.
+#[derive(Clone)]
 pub struct Identity {
     /// What we have.
     pub offers: Media,

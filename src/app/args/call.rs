@@ -52,7 +52,7 @@ camera, v hides your own picture, Enter writes to all, y lets in who calls,
 n does not, f or F11 full screen, Esc leaves it, Space pauses a film or freezes,
 Left/Right 5 s in a film, x silences one, Up/Down or +/- volume, 1-9 or Tab one
 large, 0 all alike, s keeps the picture, r records, R keeps the last seconds,
-i figures, ? help.
+i figures, w code of --web, ? help.
 All is encrypted; without a key, who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 

@@ -76,6 +76,13 @@ pub struct Common {
     pub recording: Recording,
     /// `--metrics`: where they are served over HTTP.
     pub metrics: Option<SocketAddr>,
+    /// `--web` and what belongs to it.
+    #[cfg(feature = "web")]
+    pub web: Option<super::Web>,
+    /// `--rtp`: the player that it goes to.
+    pub rtp: Option<super::rtp::Rtp>,
+    /// A person reads what is said.
+    pub on_terminal: bool,
     /// How it is said at a terminal how it goes.
     pub ticker: ticker::Style,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
@@ -178,6 +185,11 @@ pub(super) struct CommonFlags {
     #[arg(long, value_name = "[ADDR:]PORT", value_parser = units::served_at)]
     metrics: Option<SocketAddr>,
 
+    #[command(flatten)]
+    rtp: super::rtp::RtpFlags,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    web: super::web::WebFlags,
     /// Say more on stderr; -vv says everything
     #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
@@ -254,7 +266,11 @@ impl CommonFlags {
 
     /// Those that have no use, beside a window or without one.
     pub(super) fn idle(&self, has_window: bool) -> impl Iterator<Item = Idle> + use<> {
-        self.recording.idle(has_window)
+        #[cfg(feature = "web")]
+        let page = self.web.idle();
+        #[cfg(not(feature = "web"))]
+        let page = std::iter::empty();
+        self.recording.idle(has_window).chain(page).chain(self.rtp.idle())
     }
 
     /// What is recorded goes to stdout.
@@ -304,6 +320,10 @@ impl CommonFlags {
         let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
         let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
         let recording = self.recording.resolve(env, stats_json)?;
+        #[cfg(feature = "web")]
+        let web = self.web.resolve()?;
+        let rtp = self.rtp.resolve()?;
+        let on_terminal = env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
         let (name, doctor, only_paired) = (self.name, self.doctor, self.only_paired);
         let (announce, direct) = (!self.no_announce, !self.no_direct);
         let typed_digits =
@@ -321,6 +341,10 @@ impl CommonFlags {
             doctor,
             recording,
             metrics,
+            #[cfg(feature = "web")]
+            web,
+            rtp,
+            on_terminal,
             ticker,
             key,
             key_typed,

@@ -51,6 +51,7 @@ fn words(bindings: Bindings, action: &Action) -> &'static str {
         (Action::Pick(_) | Action::Next, _) => "one large",
         (Action::All, _) => "all alike",
         (Action::Stats, _) => "figures",
+        (Action::Code, _) => "code of --web",
         (Action::Help, _) => "help",
         (Action::Say(_) | Action::Previous | Action::Click { .. } | Action::Dropped(_), _) => "nothing a help has room for",
     }

@@ -16,10 +16,13 @@ mod loose;
 pub mod pattern;
 pub mod recording;
 pub mod recv;
+pub mod rtp;
 pub mod send;
 pub mod showing;
 pub mod units;
 pub mod voice;
+#[cfg(feature = "web")]
+pub mod web;
 pub mod window;
 
 use std::ffi::OsString;
@@ -36,6 +39,8 @@ pub use recording::Recording;
 pub use recv::Recv;
 pub use send::Send;
 pub use units::Host;
+#[cfg(feature = "web")]
+pub use web::Web;
 
 /// The port of all programs: UDP carries pictures, TCP of the same number sound and control.
 pub const PORT: u16 = 9688;

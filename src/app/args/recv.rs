@@ -64,7 +64,7 @@ Examples:
 Keys in the window: q quit, f or F11 full screen, Esc leaves it, Space pauses a
 film or freezes, Left/Right 5 s in a film, m mutes, x silences one, Up/Down or
 +/- volume, 1-9 or Tab one large, 0 all alike, s keeps the picture, r records,
-R keeps the last seconds, i figures, ? help.
+R keeps the last seconds, i figures, w code of --web, ? help.
 Who is given a host dials, who is not waits, and is found by its name on its own
 network; elsewhere dial its address. All is encrypted; without a key, who waits
 admits anybody of its local network.

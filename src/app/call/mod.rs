@@ -12,10 +12,12 @@ use super::door::{Door, watches};
 use super::failure::{Code, Failure};
 use super::neighbours;
 use super::own_picture::OwnPicture;
+use super::player;
 use super::recording::{Ended, Recording};
 use super::recv::devices::{self, Devices};
 use super::recv::viewing::Viewing;
 use super::recv::wants::Wants;
+use super::rendezvous;
 use super::run::{Beginning, End, Note, Program, Run, Signals};
 use super::screen::{Screen, Turn, Wish};
 use super::send::plan::Plan;
@@ -23,6 +25,7 @@ use super::send::sending::Sending;
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
+use crate::pipeline::player::Player;
 use crate::pipeline::tee::Tee;
 use crate::present::keys::Bindings;
 use crate::present::speaker::Speaker;
@@ -43,13 +46,17 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let ready = devices::announced();
     let wake = ready.clone();
     let signals = Signals::new(move |_| wake.close())?;
-    let beginning = Beginning::new("call", &config.send.common, &signals)?;
+    #[cfg_attr(not(feature = "web"), expect(unused_mut, reason = "no page is opened"))]
+    let mut beginning = Beginning::new("call", &config.send.common, &signals)?;
     if config.echoes() {
         tracing::warn!("--mic speakers sends the others their own voices; play them elsewhere: --speaker NAME (--list has them)");
     }
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let tee = Tee::default();
     let recording = Recording::open(&config.send.common.recording, &tee, &beginning)?;
+    #[cfg(feature = "web")]
+    beginning.open_page(&tee, (true, true))?;
+    let player = player::open(&config.send.common, &tee, Some(2))?;
     let remembered = Remembered::new("call", &config.send.common.rendezvous);
     let reference = Reference::default();
     let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None, Some(&reference))?;
@@ -65,10 +72,11 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let measured = !is_point && statistics.as_ref().is_some_and(|statistics| statistics.measures());
     let uses = Want { pictures: seen || measured, sound: devices.speaker.is_some() || measured, ..Want::ALL };
     let want = if tee.is_on() { Wants::whole() } else { uses };
-    let (viewing, on_event) = Viewing::new(devices, (tee.clone(), recording), (uses, want), latency, seen, statistics, tell)?;
+    let (mut viewing, on_event) = Viewing::new(devices, (tee.clone(), recording), (uses, want), latency, seen, statistics, tell)?;
     let (format, cap, sound) = (plan.format(), config.send.bitrate, config.send.sound_form);
     let run = beginning.meet(me, |core| session::Config { format, cap, sound, want, ..core }, on_event)?;
     viewing.connect(&run.net);
+    viewing.screen.iter_mut().for_each(|screen| screen.symbol(run.symbol()));
     let pictured = viewing.screening().filter(|_| plan.has_pictures());
     let own = pictured.map(|screening| OwnPicture::new(screening, viewing.ready()));
     let sending = if plan.offers().is_none() {
@@ -82,12 +90,16 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let (muted, closed, unsaid) = (false, false, Unsaid::default());
     let (peers, met, failed) = (BTreeSet::new(), false, None);
     let (ring, chats) = (Ring::default(), config.chat);
-    let mut call = Call { viewing, sending, own, peers, met, failed, muted, closed, unsaid, ring, chats };
+    let name = rendezvous::name(&config.send.common);
+    let mut call = Call { _player: player, name, viewing, sending, own, peers, met, failed, muted, closed, unsaid, ring, chats };
     call.show_own();
     run.carry_out(call)
 }
 
 struct Call<'a> {
+    _player: Option<Player>,
+    /// What we are called.
+    name: String,
     viewing: Viewing,
     /// None where nothing is sent: a meeting point without a person.
     sending: Option<Sending<'a>>,
@@ -131,7 +143,9 @@ impl Program for Call<'_> {
                 Some(digit) => run.notes.tell(Note::Chosen(digit)),
                 None => self.typed(line, run),
             },
-            Note::Signal | Note::Heard(_) | Note::Chosen(_) => {}
+            #[cfg(feature = "web")]
+            Note::Page(crate::web::audience::Event::Said { name, line }) => self.say_for(&name, &line, run),
+            _ => {}
         }
         Ok(None)
     }
@@ -278,7 +292,16 @@ impl Call<'_> {
         let name = speaker(self.peers.iter().chain(self.viewing.names.keys()), &self.viewing.quiet);
         tracing::info!("{name}: {line}");
         self.viewing.said(name, &line);
+        run.show_on_page(&self.name, &line);
         run.net.command(Command::Text(line));
+    }
+
+    /// Somebody at the page for browsers says this.
+    #[cfg(feature = "web")]
+    fn say_for(&mut self, name: &str, line: &str, run: &Run<'_>) {
+        self.viewing.said(name, line);
+        run.show_on_page(name, line);
+        run.net.command(Command::Text(format!("{name}: {line}")));
     }
 
     /// What somebody at the window wants of his own devices.

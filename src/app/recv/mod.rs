@@ -16,12 +16,14 @@ pub mod wants;
 use super::args;
 use super::door::Door;
 use super::failure::Failure;
+use super::player;
 use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run, Signals};
 use super::screen::{Screen, Turn, Wish};
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
+use crate::pipeline::player::Player;
 use crate::pipeline::record::Format;
 use crate::pipeline::tee::Tee;
 use crate::present::keys::Bindings;
@@ -40,7 +42,8 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let ready = devices::announced();
     let wake = ready.clone();
     let signals = Signals::new(move |_| wake.close())?;
-    let beginning = Beginning::new("recv", &config.common, &signals)?;
+    #[cfg_attr(not(feature = "web"), expect(unused_mut, reason = "no page is opened"))]
+    let mut beginning = Beginning::new("recv", &config.common, &signals)?;
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
@@ -48,11 +51,15 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let room = files.as_ref().map(|files| files.inlets().room()).unwrap_or_default();
     let tee = Tee::new(room);
     let recording = Recording::open(&config.common.recording, &tee, &beginning)?;
+    #[cfg(feature = "web")]
+    beginning.open_page(&tee, (true, false))?;
+    let player = player::open(&config.common, &tee, Some(2))?;
     let remembered = Remembered::new("recv", &config.common.rendezvous);
     let devices = Devices::open(&config.showing, (Bindings::Watch, remembered), ready, files, None)?;
 
     let recorded = config.common.recording.file.is_some();
-    let sound = devices.speaker.is_some() || config.audio_output.is_some() || tee.is_on();
+    let paged = beginning.has_page();
+    let sound = devices.speaker.is_some() || config.audio_output.is_some() || tee.is_on() || paged;
     let wants = Media { pictures: true, sound, lossless: devices.files.is_some() || recorded };
     let me = beginning.identity();
     let me = Identity { wants, opus: me.opus && config.audio_output.is_none(), ..me };
@@ -60,17 +67,20 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let joins = config.output.as_ref().is_some_and(|output| output.format == Format::Mjpeg);
     let uses = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
-    let decodes = config.showing.window || (devices.files.is_none() && !recorded) || devices.camera.is_some();
+    let decodes =
+        config.showing.window || (devices.files.is_none() && !recorded && !paged && player.is_none()) || devices.camera.is_some();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let want = if tee.is_on() { Wants::whole() } else { uses };
-    let (viewing, on_event) =
+    let (mut viewing, on_event) =
         Viewing::new(devices, (tee, recording), (uses, want), config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;
     viewing.connect(&run.net);
-    run.carry_out(Recv { config, viewing })
+    viewing.screen.iter_mut().for_each(|screen| screen.symbol(run.symbol()));
+    run.carry_out(Recv { _player: player, config, viewing })
 }
 
 struct Recv<'a> {
+    _player: Option<Player>,
     config: &'a args::Recv,
     viewing: Viewing,
 }

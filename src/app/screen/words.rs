@@ -2,6 +2,7 @@
 
 use super::{Screen, Wish};
 use crate::present::canvas::Canvas;
+use crate::present::overlay::Symbol;
 use crate::present::scene::Marks;
 use eyeline_proto::session::TrackId;
 use std::sync::Arc;
@@ -76,6 +77,11 @@ impl Screen {
         let words = lasts.map(|lasts| format!("\u{25cf} {}:{:02}", lasts.as_secs() / 60, lasts.as_secs() % 60));
         self.changed |= self.overlay.recording != words;
         self.overlay.recording = words;
+    }
+
+    /// Where this is found in a browser, as a code for the camera of a phone.
+    pub fn symbol(&mut self, symbol: Option<Symbol>) {
+        self.overlay.symbol = symbol;
     }
 
     /// What is wanted next of the program.

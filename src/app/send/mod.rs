@@ -12,12 +12,14 @@ use super::args;
 use super::args::send::{Sound, Source};
 use super::door::{Door, watches};
 use super::failure::Failure;
+use super::player;
 use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run, Signals};
 use super::screen::{Turn, Wish};
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
+use crate::pipeline::player::Player;
 use crate::pipeline::tee::Tee;
 use eyeline_proto::picture;
 use eyeline_proto::session::link::Identity;
@@ -62,23 +64,29 @@ pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
 type Dropped = (args::Send, Plan);
 
 fn send(config: &args::Send, plan: Plan, signals: &Signals, next: &Cell<Option<Dropped>>) -> Result<ExitCode, Failure> {
-    let beginning = Beginning::new("send", &config.common, signals)?;
+    #[cfg_attr(not(feature = "web"), expect(unused_mut, reason = "no page is opened"))]
+    let mut beginning = Beginning::new("send", &config.common, signals)?;
     let _exit_hook = config.preview.is_some().then(|| beginning.will.hook());
     let tee = Tee::default();
     let recording = Recording::open(&config.common.recording, &tee, &beginning)?;
+    #[cfg(feature = "web")]
+    beginning.open_page(&tee, (false, false))?;
+    let player = player::open(&config.common, &tee, Some(plan.format().channels).filter(|channels| *channels > 0))?;
     let open = |frame| Preview::open(&plan, frame, Remembered::new("send", &config.common.rendezvous));
-    let preview = config.preview.as_ref().map(open).transpose()?;
+    let mut preview = config.preview.as_ref().map(open).transpose()?;
 
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
     let (format, cap, sound, on_event) = (plan.format(), config.bitrate, config.sound_form, beginning.notes.telling(Note::Net));
     let run = beginning.meet(me, |core| session::Config { format, cap, sound, ..core }, on_event)?;
     let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), &tee, None)?;
     sending.may_be_steered();
+    preview.iter_mut().for_each(|preview| preview.symbol(run.symbol()));
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());
-    run.carry_out(Send { config, next, sending, preview, recording, ending, seen, unseen, last_words })
+    run.carry_out(Send { _player: player, config, next, sending, preview, recording, ending, seen, unseen, last_words })
 }
 
 struct Send<'a> {
+    _player: Option<Player>,
     config: &'a args::Send,
     /// What is sent when this is over, and why that is.
     next: &'a Cell<Option<Dropped>>,
@@ -120,7 +128,7 @@ impl Program for Send<'_> {
         let event = match note {
             Note::Net(event) => event,
             Note::SourceEnded => return self.source_ended(run).map(|()| None),
-            Note::Signal | Note::Typed(_) | Note::Heard(_) | Note::Chosen(_) => return Ok(None),
+            _ => return Ok(None),
         };
         self.sending.handle(&event, &run.net)?;
         match event {

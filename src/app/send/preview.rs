@@ -11,6 +11,7 @@ use crate::pipeline::decode::Announced;
 use crate::pipeline::fair_queue::FairQueue;
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::track::{Screening, Tracks};
+use crate::present::overlay::Symbol;
 use crate::slot::Taken;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,11 @@ impl Preview {
     /// What is wanted next at the window.
     pub fn wish(&mut self) -> Option<Wish> {
         self.screen.wish()
+    }
+
+    /// Where this is found in a browser.
+    pub fn symbol(&mut self, symbol: Option<Symbol>) {
+        self.screen.symbol(symbol);
     }
 
     /// What is said of what the program did.

@@ -197,6 +197,7 @@ impl<'a> Sending<'a> {
 
     /// What concerns those who watch.
     pub fn handle(&mut self, event: &Event, net: &net::Handle<Command>) -> Result<(), Failure> {
+        self.encoder.heed(event);
         match event {
             Event::PeerUp { again, .. } => {
                 self.linked += usize::from(!again);
@@ -228,23 +229,12 @@ impl<'a> Sending<'a> {
                 }
                 self.tell_film(net);
             }
-            Event::Pressure(on) => self.encoder.hold(*on),
-            Event::Target(target) => {
-                self.target = *target;
-                self.encoder.set_target(*target);
-            }
+            Event::Target(target) => self.target = *target,
             Event::Wanted(want) => {
                 self.wish = want.rate;
-                self.encoder.set_wanted(*want);
                 self.show_more();
             }
-            Event::WantsPackets(wanted) => self.encoder.set_wants_packets(*wanted),
-            Event::Owed(owed) => {
-                self.encoder.set_owed(owed.clone());
-                if *owed != Owed::Nothing {
-                    self.show_more();
-                }
-            }
+            Event::Owed(owed) if *owed != Owed::Nothing => self.show_more(),
             _ => {}
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::{AMBER, GREY, WHITE};
 /// What to press and what it does, in full, and in few words for a small window; what that has no room for is left out there.
 type Key = ((&'static str, &'static str), Option<(&'static str, &'static str)>);
 
-const WATCH: [Key; 15] = [
+const WATCH: [Key; 16] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
@@ -22,10 +22,11 @@ const WATCH: [Key; 15] = [
     (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
     (("0", "all of one size"), Some(("0", "all"))),
     (("i", "figures"), Some(("i", "figures"))),
+    (("w", "code for a phone (--web)"), None),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const CALL: [Key; 20] = [
+const CALL: [Key; 21] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("m", "mute your microphone"), Some(("m", "mute yourself"))),
     (("M", "mute the others"), Some(("M", "mute others"))),
@@ -45,16 +46,18 @@ const CALL: [Key; 20] = [
     (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
     (("0", "all of one size"), None),
     (("i", "figures"), None),
+    (("w", "code for a phone (--web)"), None),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const PREVIEW: [Key; 7] = [
+const PREVIEW: [Key; 8] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
     (("s", "keep the picture"), None),
     (("r", "record, or stop"), Some(("r", "record"))),
     (("R", "keep the last seconds"), None),
+    (("w", "code for a phone (--web)"), None),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 

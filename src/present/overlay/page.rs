@@ -61,7 +61,8 @@ impl<'a> Page<'a> {
         self.pixels.chunks_exact_mut(stride).take(rows.end).skip(rows.start).map(move |row| &mut row[columns.clone()])
     }
 
-    fn fill(&mut self, x: i64, y: i64, width: i64, height: i64, colour: u32) {
+    /// Fills a rectangle.
+    pub(super) fn fill(&mut self, x: i64, y: i64, width: i64, height: i64, colour: u32) {
         self.rows(x, y, width, height).for_each(|row| row.fill(colour));
     }
 

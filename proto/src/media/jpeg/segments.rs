@@ -70,6 +70,19 @@ pub fn next(jpeg: &[u8], mut at: usize) -> Result<Segment<'_>, Refusal> {
     Ok(Segment { marker: head[1], bytes, at: at + 4 })
 }
 
+/// The size that a whole JPEG says it has; nothing else of it is judged.
+pub fn size(jpeg: &[u8]) -> Option<Size> {
+    let mut at = jpeg.starts_with(&[0xFF, 0xD8]).then_some(2)?;
+    loop {
+        let segment = next(jpeg, at).ok()?;
+        if let (0xC0..=0xC2, [_, h1, h0, w1, w0, ..]) = (segment.marker, segment.payload()) {
+            let side = |high: &u8, low: &u8| u32::from(u16::from_be_bytes([*high, *low]));
+            return Some(Size { width: side(w1, w0), height: side(h1, h0) });
+        }
+        at = segment.at - 4 + segment.bytes.len();
+    }
+}
+
 /// Takes from a whole JPEG the segments that describe its first scan, with Annex K's Huffman tables where it has none; they are
 /// not believed yet. Also says where the scan begins.
 pub fn of(jpeg: &[u8]) -> Result<(Vec<u8>, usize), Refusal> {

@@ -1,0 +1,134 @@
+//! What a browser's camera and microphone give, sent to this very program like any other sender's: so it is shown, heard, recorded,
+//! passed on and counted as theirs is. It has a session of its own, which dials ours.
+
+use super::encode::{self, Encoder};
+use crate::codec::settings;
+use crate::net::discovery::Directory;
+use crate::net::{self, By, Host};
+use crate::slot::Slot;
+use crate::threads::join;
+use crate::web::camera::Feed;
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::foreign::Passthrough;
+use eyeline_proto::media::jpeg::segments;
+use eyeline_proto::picture::{Body, Picture, Turn};
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::{self, Command, Event, Session};
+use eyeline_proto::sound::Block;
+use eyeline_proto::wire::record::{Format, Media};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// Blocks of sound that wait.
+const SOUND_AHEAD: usize = 20;
+
+/// JPEG quality of what has to be encoded anew.
+const QUALITY: u8 = 85;
+
+/// See the module text. Dropped: it has left.
+pub struct Guest {
+    // The order in which they end: nothing comes, nothing is encoded, then it says goodbye.
+    pictures: Arc<Slot<Picture>>,
+    sound: Arc<Slot<Block<Instant>>>,
+    carriers: Vec<JoinHandle<()>>,
+    encoder: Arc<Encoder>,
+    net: net::Handle<Command>,
+}
+
+/// Why it cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    #[error(transparent)]
+    Encode(#[from] settings::Error),
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
+}
+
+impl Guest {
+    /// Comes, as `me`, to the program that waits there.
+    pub fn come(me: Identity, to: SocketAddr) -> Result<Guest, Error> {
+        let (now, me) = (Instant::now(), Identity { offers: Media { lossless: false, ..Media::LIVE }, ..me });
+        let epoch = Epoch::new(now);
+        let format = Format { rate: None, variable: true, size: None, channels: 1, first: 0 };
+        let core = session::Config { format, ..session::Config::new(me, epoch) };
+        let ip = match to.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let bind = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let (hosts, directory, last_flush) = (Vec::new(), Directory::default(), net::LAST_FLUSH);
+        let config = net::Config { bind, port: 0, listen: false, hosts, directory, last_flush };
+        let told: Arc<OnceLock<Arc<Encoder>>> = Arc::default();
+        let heeds = told.clone();
+        let on_event = move |event: Event| {
+            heeds.get().iter().for_each(|encoder| encoder.heed(&event));
+        };
+        let net = net::spawn(Session::new(now, core), config, on_event)?;
+        let encoding = encode::Config {
+            quality: QUALITY,
+            format,
+            film: false,
+            turn: Turn::NONE,
+            width: None,
+            epoch,
+            replenish: true,
+            passthrough: Passthrough::Auto,
+            own: None,
+        };
+        let encoder = Arc::new(Encoder::new(encoding, net.commands(), None)?);
+        // Nothing is told before somebody is dialled.
+        let _ = told.set(encoder.clone());
+        let host = net.add_host(Host { name: ip.to_string(), port: to.port(), by: By::Name });
+        net.command(Command::Dial(host, None));
+        let (pictures, sound) = (Slot::newest(), Slot::dropping(SOUND_AHEAD));
+        let mut guest = Guest { pictures, sound, carriers: Vec::new(), encoder, net };
+        guest.carry()?;
+        Ok(guest)
+    }
+
+    fn carry(&mut self) -> std::io::Result<()> {
+        let (slot, to) = (self.pictures.clone(), self.encoder.clone());
+        let pictures = move || {
+            while let Some(picture) = slot.take() {
+                to.encode(picture);
+            }
+        };
+        self.carriers.push(std::thread::Builder::new().name("guest-pictures".into()).spawn(pictures)?);
+        let (slot, to) = (self.sound.clone(), self.encoder.clone());
+        let sound = move || {
+            while let Some(block) = slot.take() {
+                to.send_sound(block);
+            }
+        };
+        self.carriers.push(std::thread::Builder::new().name("guest-sound".into()).spawn(sound)?);
+        Ok(())
+    }
+}
+
+impl Feed for Guest {
+    fn picture(&mut self, at: Instant, jpeg: &[u8]) -> bool {
+        let Some(size) = segments::size(jpeg) else { return false };
+        // Open for as long as we are.
+        let _ = self.pictures.push(Picture::new(at, size, Body::Jpeg(jpeg.to_vec().into())));
+        true
+    }
+
+    fn sound(&mut self, at: Instant, samples: Arc<[i16]>) {
+        let _ = self.sound.push(Block { capture: at, channels: 1, samples });
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.pictures.close();
+        self.sound.close();
+        self.encoder.stop();
+        self.carriers.drain(..).for_each(join);
+        self.net.command(Command::Stop(String::new()));
+    }
+}

@@ -1,0 +1,213 @@
+//! The page for browsers, and all who look at it: what is asked for is answered, who may not is told so, and who stays is counted.
+//!
+//! Whoever asks for a page is given it: there is nothing on it. What is to be seen or heard is for those who know the token: a
+//! page says it first on its WebSocket, whoever else asks in the address (`?token=`) or as `Authorization: Bearer`. A page of
+//! another host is refused (cross-site WebSocket hijacking), and so is one that calls this machine by a name that is not its own
+//! (DNS rebinding).
+
+use super::answer;
+use super::board::Board;
+use super::camera::{Cameras, Takes};
+use super::head::Request;
+pub use super::house::Event;
+use super::house::{FENCES, House, Seat, Waits};
+use super::multipart::{Multipart, Still};
+use super::server::{Answer, Site};
+use super::token::Token;
+use super::viewer::Viewer;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tungstenite::handshake::derive_accept_key;
+
+/// Pages that have not said the token yet, for the moment that takes.
+const WAITING: usize = 64;
+
+/// What the page is of, and who may see it.
+pub struct Config {
+    /// What we call ourselves.
+    pub name: String,
+    pub token: Token,
+    /// Names of this machine beside its addresses.
+    pub names: Vec<String>,
+    /// What is said on the page goes to others.
+    pub chats: bool,
+    /// It is under TLS: it may be asked for from anywhere.
+    pub secure: bool,
+    /// What takes in a page's camera, where one may be.
+    pub cameras: Option<Takes>,
+    /// The page of metrics, with its head.
+    pub metrics: Box<dyn Fn() -> Vec<u8> + Send>,
+    /// Told what happens, on the server's thread.
+    pub tell: Arc<dyn Fn(Event) + Send + Sync>,
+}
+
+/// See the module text.
+pub struct Audience {
+    house: Arc<House>,
+    names: Vec<String>,
+    secure: bool,
+    metrics: Box<dyn Fn() -> Vec<u8> + Send>,
+    /// Pages that have not said the token yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Audience {
+    pub fn new(config: Config, board: Board) -> Audience {
+        let Config { name, token, names, chats, secure, cameras, metrics, tell } = config;
+        let cameras = Cameras::new(cameras);
+        let house = House { name, token, chats, cameras, board, began: Instant::now(), viewers: AtomicUsize::new(0), tell };
+        Audience { house: Arc::new(house), names, secure, metrics, waiting: Arc::default() }
+    }
+
+    /// Whether the request says the token; who says a wrong one is told of.
+    fn knows(&self, request: &Request, from: SocketAddr) -> bool {
+        let bearer = request.header("authorization").and_then(|words| words.strip_prefix("Bearer "));
+        let said = request.asked("token").or(bearer);
+        let knows = said.is_some_and(|said| self.house.token.is(said.trim()));
+        if said.is_some() && !knows {
+            self.house.tell(Event::Refused { from });
+        }
+        knows
+    }
+
+    fn socket(&self, request: &Request, from: SocketAddr) -> Answer {
+        let is_socket = request.header("upgrade").is_some_and(|word| word.eq_ignore_ascii_case("websocket"));
+        let (Some(key), true, Some("13")) =
+            (request.header("sec-websocket-key"), is_socket, request.header("sec-websocket-version"))
+        else {
+            let lines = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+            return Answer::Bytes(answer::page(
+                "426 Upgrade Required",
+                "text/plain",
+                lines,
+                b"this is for the page's WebSocket\n",
+            ));
+        };
+        if !request.is_same_origin() {
+            return refuse("a page of another host has nothing to look for here");
+        }
+        if self.waiting.load(Ordering::Acquire) >= WAITING {
+            return full();
+        }
+        let accept = derive_accept_key(key.as_bytes());
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        let waits = Waits::new(&self.waiting);
+        Answer::Stays(Box::new(Viewer::new(self.house.clone(), from, waits, head.into_bytes())))
+    }
+
+    fn pictures(&self, request: &Request, from: SocketAddr) -> Answer {
+        if !self.knows(request, from) {
+            return no_token();
+        }
+        let Some(seat) = Seat::take(&self.house, from) else { return full() };
+        let track = request.asked("track").map(percent_decoded);
+        let board = self.house.board.clone();
+        if request.path == "/stream.mjpeg" {
+            Answer::Stays(Box::new(Multipart::new(seat, board, track)))
+        } else {
+            Answer::Stays(Box::new(Still::new(seat, board, track)))
+        }
+    }
+}
+
+impl Site for Audience {
+    fn answer(&mut self, request: &Request, from: SocketAddr) -> Answer {
+        if !self.secure && !is_near(from.ip()) {
+            return refuse("without --web-tls this page is for machines of the same network alone");
+        }
+        if !request.is_for(&self.names) {
+            return refuse("this machine is not called so: ask for its address, or name it with --web-name");
+        }
+        if request.method != "GET" {
+            return Answer::Bytes(answer::otherwise());
+        }
+        match request.path.as_str() {
+            "/socket" => self.socket(request, from),
+            "/stream.mjpeg" | "/snapshot.jpg" => self.pictures(request, from),
+            "/metrics" if self.knows(request, from) => Answer::Bytes((self.metrics)()),
+            "/metrics" => no_token(),
+            path => Answer::Bytes(match file(path) {
+                Some((kind, body)) => answer::page("200 OK", kind, &fences(request), body.as_bytes()),
+                None => {
+                    answer::sentence("404 Not Found", "there is /, /stream.mjpeg, /snapshot.jpg and /metrics, and nothing else")
+                }
+            }),
+        }
+    }
+}
+
+/// What the page is made of.
+fn file(path: &str) -> Option<(&'static str, &'static str)> {
+    match path {
+        "/" => Some(("text/html; charset=utf-8", include_str!("page/index.html"))),
+        "/page.css" => Some(("text/css; charset=utf-8", include_str!("page/page.css"))),
+        "/page.js" => Some(("text/javascript; charset=utf-8", include_str!("page/page.js"))),
+        "/pictures.js" => Some(("text/javascript; charset=utf-8", include_str!("page/pictures.js"))),
+        "/sound.js" => Some(("text/javascript; charset=utf-8", include_str!("page/sound.js"))),
+        "/link.js" => Some(("text/javascript; charset=utf-8", include_str!("page/link.js"))),
+        "/camera.js" => Some(("text/javascript; charset=utf-8", include_str!("page/camera.js"))),
+        "/worklet.js" => Some(("text/javascript; charset=utf-8", include_str!("page/worklet.js"))),
+        "/icon.svg" => Some(("image/svg+xml", include_str!("page/icon.svg"))),
+        _ => None,
+    }
+}
+
+/// What the page may do: talk to where it came from, and be shown in no other.
+fn fences(request: &Request) -> String {
+    // Not every browser takes 'self' for sockets. The name was found to be ours.
+    let host = request.header("host").unwrap_or("localhost");
+    format!(
+        "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+         connect-src 'self' ws://{host} wss://{host}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n\
+         {FENCES}"
+    )
+}
+
+fn refuse(sentence: &str) -> Answer {
+    Answer::Bytes(answer::sentence("403 Forbidden", sentence))
+}
+
+fn no_token() -> Answer {
+    let lines = "WWW-Authenticate: Bearer\r\n";
+    let body = b"add ?token= and what stands behind # in the address that Eyeline printed\n";
+    Answer::Bytes(answer::page("401 Unauthorized", "text/plain; charset=utf-8", lines, body))
+}
+
+fn full() -> Answer {
+    Answer::Bytes(answer::sentence("503 Service Unavailable", "it is full: 16 look already"))
+}
+
+/// Whether an address is of this machine or of a network that is not the internet.
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            // 100.64.0.0/10 is what VPNs and carriers use (RFC 6598).
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+/// What stands in an address with its `%20`.
+fn percent_decoded(text: &str) -> String {
+    let (mut out, bytes) = (Vec::with_capacity(text.len()), text.as_bytes());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code = bytes.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (byte, code) {
+            (b'%', Some(code)) => {
+                out.push(code);
+                at += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            _ => out.push(*byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
