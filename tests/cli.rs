@@ -132,6 +132,8 @@ fn value(kind: &str) -> &str {
         "TEXT" => "lab",
         "N" => "24",
         "R" => "8M",
+        "HOST:PORT" => "192.168.1.20:5004",
+        "WORD" => "a-secret-of-my-own",
         "DUR|SIZE" => "2G",
         other => panic!("nothing is known for <{other}>"),
     }

@@ -6,6 +6,8 @@
 
 #[path = "support/folder.rs"]
 mod folder;
+#[path = "support/program.rs"]
+mod program;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -24,6 +26,7 @@ use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::sound::{BLOCK_FRAMES, Block};
 use eyeline_proto::wire::record::Media;
 use folder::Folder;
+use program::{free_port, recv, send};
 
 const SIZE: Size = Size { width: 320, height: 240 };
 const PICTURES: u32 = 50;
@@ -306,4 +309,50 @@ fn gstreamer_takes_pictures_bit_for_bit_and_every_sample() {
 #[test]
 fn gstreamer_takes_pictures_whose_tables_travel() {
     gstreamer_takes("rtp-gst-tables", Form { sampling: Sampling::Yuv422, quality: 100, restart: 20 });
+}
+
+/// Two seconds of what a program sends to a player; how many pictures, and samples of one channel, those are.
+fn plays(sdp: &Path) -> (usize, usize) {
+    let played = |map: &str, format: &[&str]| {
+        let mut command = ffmpeg(sdp);
+        command.args(["-t", "2", "-map", map]).args(format).arg("-").stdout(Stdio::piped());
+        command.stdin(Stdio::null()).output().expect("ffmpeg is needed: scripts/install rig").stdout
+    };
+    let pictures = played("0:v", &["-f", "rawvideo", "-pix_fmt", "gray"]);
+    let sound = played("0:a", &["-f", "s16le", "-ac", "1"]);
+    assert!(sound.chunks_exact(2).any(|pair| i16::from_le_bytes([pair[0], pair[1]]) > 1000), "the tone is heard");
+    (pictures.len() / (SIZE.width * SIZE.height) as usize, sound.len() / 2)
+}
+
+#[test]
+fn what_is_sent_and_what_is_received_is_played_from_the_file_that_was_written() {
+    let (folder, port) = (Folder::new("rtp-programs"), free_port());
+    let described = |name: &str| folder.0.join(name);
+    let player = |name: &str| format!("--rtp 127.0.0.1:{} --sdp {}", ports(), described(name).display());
+    let mut send = send(&format!("--test -s 320x240 -r 30 -p {port} {}", player("send.sdp")));
+    send.said("or: vlc ");
+    send.said("or: gst-launch-1.0 udpsrc port=");
+    send.said("waiting on port");
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} {}", player("recv.sdp")));
+    recv.said("or: vlc ");
+    recv.said("is sending");
+    for name in ["send.sdp", "recv.sdp"] {
+        let (pictures, samples) = plays(&described(name));
+        println!("{name}: {pictures} pictures, {samples} samples in two seconds");
+        // A player that begins in the middle, on a machine that is busy.
+        assert!((30..=62).contains(&pictures) && samples > 48_000, "{name}: {pictures} pictures, {samples} samples");
+    }
+}
+
+#[test]
+fn what_rtp_does_not_carry_is_encoded_anew_and_that_is_said_once() {
+    let folder = Folder::new("rtp-anew");
+    let sdp = folder.0.join("odd.sdp");
+    let mut send =
+        send(&format!("--test -s 322x242 -r 30 -p {} --rtp 127.0.0.1:{} --sdp {}", free_port(), ports(), sdp.display()));
+    send.said("pictures for the player are encoded anew: it is 322x242");
+    let mut command = ffmpeg(&sdp);
+    command.args(["-frames:v", "5", "-map", "0:v", "-f", "rawvideo", "-pix_fmt", "gray", "-"]).stdout(Stdio::piped());
+    let seen = command.stdin(Stdio::null()).output().unwrap().stdout;
+    assert_eq!(seen.len(), 5 * 320 * 240);
 }
