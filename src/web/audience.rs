@@ -211,3 +211,126 @@ fn percent_decoded(text: &str) -> String {
     }
     String::from_utf8_lossy(&out).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::server::{PATIENCE, Server, Setup, Stream};
+    use super::*;
+    use crate::threads::lock;
+    use serde_json::{Value, json};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+    use tungstenite::{Message, WebSocket};
+
+    struct Served {
+        server: Server,
+        board: Board,
+        events: Arc<Mutex<Vec<Event>>>,
+    }
+
+    const TOKEN: &str = "a-secret-of-the-tests";
+
+    fn serve() -> Served {
+        let (board, events) = (Board::default(), Arc::<Mutex<Vec<Event>>>::default());
+        let (shown, told) = (board.clone(), events.clone());
+        let config = Config {
+            name: "lab".into(),
+            token: Token::chosen(TOKEN).unwrap(),
+            names: Vec::new(),
+            chats: true,
+            secure: false,
+            cameras: None,
+            metrics: Box::new(Vec::new),
+            tell: Arc::new(move |event| lock(&told).push(event)),
+        };
+        let setup = Setup { name: "web", most: 4, patience: PATIENCE, wrap: Box::new(|socket| Ok(Stream::Plain(socket))) };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let site = move |bell| {
+            shown.rings(bell);
+            Audience::new(config, shown)
+        };
+        Served { server: Server::start(listener, setup, site).unwrap(), board, events }
+    }
+
+    fn page(served: &Served) -> WebSocket<TcpStream> {
+        let at = served.server.address();
+        let stream = TcpStream::connect(at).unwrap();
+        stream.set_read_timeout(Some(4 * PATIENCE)).unwrap();
+        tungstenite::client(format!("ws://{at}/socket"), stream).unwrap().0
+    }
+
+    fn says(page: &mut WebSocket<TcpStream>, said: &Value) {
+        page.send(Message::text(said.to_string())).unwrap();
+    }
+
+    /// The next of its messages that is text.
+    fn text(page: &mut WebSocket<TcpStream>) -> Value {
+        loop {
+            if let Message::Text(text) = page.read().unwrap() {
+                return serde_json::from_str(text.as_str()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn who_guesses_has_one_try_a_connection() {
+        let served = serve();
+        let mut guesses = page(&served);
+        // It may be thrown out meanwhile.
+        let _ = (0..20_000).try_for_each(|guess: u32| guesses.send(Message::text(json!({ "token": guess }).to_string())));
+        while guesses.read().is_ok() {}
+        let refused = lock(&served.events).iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+        assert_eq!(refused, 1);
+    }
+
+    #[test]
+    fn who_is_slow_is_sent_the_newest_picture_and_two_that_he_has_not_shown_at_most() {
+        let served = serve();
+        let place = served.board.place("attic").unwrap();
+        let mut page = page(&served);
+        says(&mut page, &json!({ "token": TOKEN }));
+        assert_eq!(text(&mut page), json!({ "name": "lab", "chats": true, "cameras": false }));
+        assert_eq!(text(&mut page), json!({ "tracks": [{ "id": 0, "name": "attic" }] }));
+        let (now, large) = (Instant::now(), vec![7; 100_000]);
+        let mut number = |page: &mut WebSocket<TcpStream>| loop {
+            if let Message::Binary(part) = page.read().unwrap()
+                && part[1] == 1
+            {
+                return u32::from_le_bytes(part[4..8].try_into().unwrap());
+            }
+        };
+        place.picture(now, large.clone());
+        assert_eq!(number(&mut page), 1);
+        place.picture(now, large.clone());
+        assert_eq!(number(&mut page), 2);
+        (3..=9).for_each(|_| place.picture(now, large.clone()));
+        // Nothing of those before an answer: what is said is answered first.
+        says(&mut page, &json!({ "ping": 1.5 }));
+        assert_eq!(text(&mut page)["pong"], 1.5);
+        page.send(Message::binary(vec![1, 0, 0, 0])).unwrap();
+        assert_eq!(number(&mut page), 9);
+    }
+
+    #[test]
+    fn lines_are_taken_one_a_second_after_the_first_five() {
+        let served = serve();
+        let mut page = page(&served);
+        says(&mut page, &json!({ "token": TOKEN }));
+        (0..7).for_each(|line| says(&mut page, &json!({ "say": format!("line {line}"), "name": "a\nb" })));
+        says(&mut page, &json!({ "ping": 1.0 }));
+        let mut slower = 0;
+        loop {
+            let said = text(&mut page);
+            slower += u32::from(said["slower"] == true);
+            if said["pong"] == 1.0 {
+                break;
+            }
+        }
+        let events = lock(&served.events);
+        let lines =
+            events.iter().filter_map(|event| if let Event::Said { name, line } = event { Some((name, line)) } else { None });
+        let lines: Vec<_> = lines.collect();
+        assert!(lines.len() == 5 && slower == 2, "{lines:?}");
+        assert!(!lines[0].0.contains('\n') && lines[0].1 == "line 0", "{lines:?}");
+    }
+}

@@ -198,7 +198,8 @@ impl Viewer {
     fn told(&mut self, text: &str, now: Instant) -> bool {
         let Ok(said) = serde_json::from_str::<Value>(text) else { return false };
         if self.seat.is_none() {
-            return self.is_let_in(&said, now);
+            // It has one try.
+            return self.texts.is_empty() && self.is_let_in(&said, now);
         }
         if let Some(hidden) = said["hidden"].as_bool() {
             self.hidden = hidden;
