@@ -80,7 +80,11 @@ fn each_set_looks_for_what_is_its_own() {
         ("screen", "Xvfb, xauth"),
         ("count", "valgrind"),
         ("peers", "Xvfb, ffmpeg, ffplay, python3, gst-launch-1.0"),
-        ("rig", "pulseaudio, pactl, Xvfb, xdpyinfo, setxkbmap, xdotool, openbox, wmctrl, ffmpeg, ip, nft, desktop-file-validate"),
+        (
+            "rig",
+            "pulseaudio, pactl, Xvfb, xdpyinfo, setxkbmap, xdotool, openbox, wmctrl, ffmpeg, ip, nft, desktop-file-validate, \
+             chromium, python3, gst-launch-1.0",
+        ),
     ] {
         let output = install(&with, SYSTEMS[0].0, &["build", set]);
         let said = String::from_utf8(output.stderr).unwrap();

@@ -241,6 +241,10 @@ fn filled(kind: Kind, came: &BTreeMap<usize, Cow<'_, [u8]>>, before: Option<&Bef
             (None, Some(bytes)) => bytes,
             (None, None) => grey,
         });
+        // Each picture may be filled up with the longest of all before.
+        if scan.len() > LONGEST {
+            return None;
+        }
         if number + 1 < count {
             scan.extend_from_slice(&[0xFF, RST0 + (number % 8) as u8]);
         }
