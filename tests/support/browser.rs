@@ -31,6 +31,11 @@ impl Browser {
     /// On an empty page of this size. Its camera and microphone are made up; certificates are not looked at; every name is this
     /// machine.
     pub fn start(width: u32, height: u32) -> Browser {
+        Browser::start_with(width, height, |_| {})
+    }
+
+    /// The same of a command changed as the test needs it.
+    pub fn start_with(width: u32, height: u32, change: impl FnOnce(&mut Command)) -> Browser {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let profile = std::env::temp_dir().join(format!("eyeline-{}-browser-{number}", std::process::id()));
         let mut command = Command::new("chromium");
@@ -38,6 +43,7 @@ impl Browser {
         command.args(["--ignore-certificate-errors", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]);
         command.arg("--host-resolver-rules=MAP * 127.0.0.1");
         command.arg(format!("--user-data-dir={}", profile.display())).arg(format!("--window-size={width},{height}"));
+        change(&mut command);
         let child = command.arg("about:blank").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = child.expect("Chromium is needed: scripts/install rig");
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
