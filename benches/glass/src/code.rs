@@ -147,9 +147,17 @@ pub fn read_top(picture: &impl Picture, x: usize, y: usize) -> Option<Mark> {
     if read_row(picture, x, y) != SYNC {
         return None;
     }
+    mark_of(std::array::from_fn(|row| read_row(picture, x, y + row * BLOCK)))
+}
+
+/// What these rows of the upper code say.
+pub fn mark_of(rows: [u32; ROWS]) -> Option<Mark> {
+    let [sync, data_rows @ ..] = rows;
+    if sync != SYNC {
+        return None;
+    }
     let mut data = 0u128;
-    for i in 1..ROWS {
-        let bits = read_row(picture, x, y + i * BLOCK);
+    for bits in data_rows {
         if bits >> 22 != 0b10 || bits & 0b11 != 0b01 {
             return None;
         }

@@ -39,6 +39,7 @@ mod stats;
 mod tun;
 #[path = "../../../tests/support/voices.rs"]
 mod voices;
+mod web;
 mod xwin;
 
 use std::path::PathBuf;
@@ -59,6 +60,9 @@ eyeline-bench COMMAND [--name value]...
   meeting        calls that see and hear each other: what they cost and send, how late picture and voice are, beside webrtcbin
                    (root, or user namespaces)
                    --counts 2,4,8 (members)   --sizes 640x360@30   --seconds N   --runs N
+  web            how late the page for browsers is in a real one, beside multipart as everybody writes it, on this machine and over
+                 10 Mbit/s (root, or user namespaces and /dev/net/tun)
+                   --sizes 1280x720@30   --seconds N   --runs N
   motion         scenes of which more or less moves, Eyeline with and without conditional replenishment, GStreamer, H.264;
                  exit code 1 when a verdict is missed
                    --scene NAME (repeatable; webcam grainy still drift lamp fade slides pan zoom)   --film FILE   --pictures FOLDER (some of what was seen)
@@ -107,6 +111,7 @@ fn try_main(words: Vec<String>) -> Result<bool, String> {
         }
         "grid" => grid::run(&options(rest)?),
         "meeting" => meeting::run(&options(rest)?),
+        "web" => web::run(&options(rest)?),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
