@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(text(&mut page), json!({ "name": "lab", "chats": true, "cameras": false }));
         assert_eq!(text(&mut page), json!({ "tracks": [{ "id": 0, "name": "attic" }] }));
         let (now, large) = (Instant::now(), vec![7; 100_000]);
-        let mut number = |page: &mut WebSocket<TcpStream>| loop {
+        let number = |page: &mut WebSocket<TcpStream>| loop {
             if let Message::Binary(part) = page.read().unwrap()
                 && part[1] == 1
             {
