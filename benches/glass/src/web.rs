@@ -87,6 +87,9 @@ impl Way {
             // Any page of the same host may have the image in it; one that is not there has nothing else.
             Way::Stream | Way::Everybody => {
                 browser.open(&format!("http://{host}/nothing"))?;
+                browser.value(
+                    "new Promise((done) => document.body ? done() : addEventListener('DOMContentLoaded', () => done()))",
+                )?;
                 let query = if self == Way::Stream { format!("?token={TOKEN}") } else { String::new() };
                 browser.value(&format!("document.body.append(Object.assign(new Image(), {{ src: '/stream.mjpeg{query}' }}))"))?;
                 "() => document.querySelector('img')".to_string()
