@@ -1,18 +1,16 @@
 //! What goes through the tee, to a player over RTP: of one track, the first that there is, and of the next when that is over.
 //! Slices are joined to JPEGs; what RTP does not carry of those is encoded anew.
 
-use super::tee::{Content, Tap, Tee, Unit};
+use super::tee::{Content, Source, Tap, Tee, Unit};
 use crate::codec::settings::Error;
 use crate::codec::still::Stills;
 use crate::codec::stitch::Stitcher;
 use crate::codec::{passthrough, raw};
 use crate::fit::Fit;
 use crate::net::rtp::{Picture, Rtp};
-use crate::present::writers::mkv::Source;
 use crate::slot::Slot;
 use crate::threads::join;
 use eyeline_proto::media::rtp::jpeg::{self, Unfit};
-use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{self, Body, BufferPool, Sampling, Size};
 use eyeline_proto::sound::Block;
 use std::sync::{Arc, Weak};
@@ -92,19 +90,13 @@ impl Work {
         if !std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(&unit.source)) {
             return;
         }
-        let jpeg = match &unit.content {
-            Content::Slices(picture) => {
-                let slices: Vec<&Slice> = picture.slices.iter().flatten().collect();
-                match self.stitcher.push(&slices) {
-                    Ok(jpeg) => jpeg,
-                    // Until its sender knows that we want them whole, pictures are only what changed.
-                    Err(error) => return tracing::debug!("picture {} does not go to the player: {error}", picture.number),
-                }
-            }
-            Content::Jpeg(_, jpeg) => jpeg.to_vec(),
-            Content::Sound(channels, samples) => {
-                return self.rtp.sound(Block { capture: unit.at, channels: *channels, samples: samples.clone() });
-            }
+        if let Content::Sound(channels, samples) = &unit.content {
+            return self.rtp.sound(Block { capture: unit.at, channels: *channels, samples: samples.clone() });
+        }
+        let jpeg = match unit.jpeg(&mut self.stitcher) {
+            Some(Ok((_, jpeg))) => jpeg.into_owned(),
+            Some(Err(error)) => return tracing::debug!("a picture does not go to the player: {error}"),
+            None => return,
         };
         match self.fitting.fit(jpeg, unit.at) {
             Ok(jpeg) => self.rtp.picture(Picture { captured: unit.at, jpeg }),

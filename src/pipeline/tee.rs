@@ -4,17 +4,20 @@
 //! Each taker has a [`Tap`], and gets each [`Unit`] on the thread on which it comes; it must not wait there. While there is no
 //! tap nothing is collected, and others are not asked for whole pictures.
 
+mod by_source;
 mod intake;
 mod own;
 mod shot;
 
+pub use by_source::BySource;
 pub use own::Own;
 pub use shot::{Shot, Still};
 
 use super::back::Back;
 use super::record::Room;
 use super::sink::EncodedSink;
-use crate::present::writers::mkv::Source;
+/// Whose pictures and sound there are.
+pub use crate::present::writers::mkv::Source;
 use crate::threads::lock;
 use eyeline_proto::media::assemble::AccessUnit;
 use eyeline_proto::media::slice::Slice;

@@ -2,20 +2,18 @@
 //!
 //! Nothing is taken while nobody looks, and for [`LINGER`] longer: a page that is loaded anew does not close a camera.
 
-use super::tee::{Content, Tap, Tee, Unit};
+use super::tee::{BySource, Content, Tap, Tee, Unit};
 use crate::codec::raw;
 use crate::codec::stitch::Stitcher;
-use crate::present::writers::mkv::Source;
 use crate::slot::{Slot, Taken};
 use crate::threads::{join, lock};
 use crate::web::audience::{Audience, Config, Event};
 use crate::web::board::{Board, Place};
 use crate::web::server::{PATIENCE, Server, Setup, Stream};
 use crate::web::tls::Tls;
-use eyeline_proto::media::slice::Slice;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -76,7 +74,7 @@ impl Webcast {
             shown.rings(bell);
             Audience::new(page, shown)
         })?;
-        let mut work = Work { board: board.clone(), looked_at, units: units.clone(), places: Vec::new() };
+        let mut work = Work { board: board.clone(), looked_at, units: units.clone(), places: BySource::default() };
         let thread = std::thread::Builder::new().name("web-pictures".into()).spawn(move || work.run())?;
         Ok(Webcast { server, board, units, thread: Some(thread) })
     }
@@ -143,7 +141,8 @@ struct Work {
     board: Board,
     looked_at: Arc<LookedAt>,
     units: Arc<Slot<Arc<Unit>>>,
-    places: Vec<(Weak<Source>, Stitcher, Place)>,
+    /// What joins slices, and the place on the board, of each.
+    places: BySource<(Stitcher, Option<Place>)>,
 }
 
 impl Work {
@@ -153,7 +152,7 @@ impl Work {
             match self.units.take_until(turn, Instant::now) {
                 Taken::Value(unit) => {
                     if let Err(error) = self.show(&unit) {
-                        tracing::debug!("a picture is not shown in browsers: {error}");
+                        tracing::debug!("nothing is shown in browsers: {error}");
                     }
                 }
                 Taken::TimedOut => {}
@@ -161,38 +160,25 @@ impl Work {
             }
             if Instant::now() >= turn {
                 turn = Instant::now() + TURN;
-                self.places.retain(|(of, ..)| of.strong_count() > 0);
+                self.places.forget_gone();
                 if self.looked_at.rests() {
                     // What was seen last would be seen as if it were now.
-                    self.places.iter().for_each(|(.., place)| place.forget());
+                    self.places.all().filter_map(|(_, place)| place.as_ref()).for_each(Place::forget);
                 }
             }
         }
     }
 
     fn show(&mut self, unit: &Unit) -> Result<(), raw::Error> {
-        let is_of = |(of, ..): &(Weak<Source>, Stitcher, Place)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(&unit.source));
-        let at = match self.places.iter().position(is_of) {
-            Some(at) => at,
-            None => {
-                // There are more than can be sent to us, which cannot be.
-                let Some(place) = self.board.place(&unit.source.name) else { return Ok(()) };
-                self.places.push((Arc::downgrade(&unit.source), Stitcher::new()?, place));
-                self.places.len() - 1
-            }
-        };
-        let (_, stitcher, place) = &mut self.places[at];
-        match &unit.content {
-            Content::Slices(picture) => {
-                let slices: Vec<&Slice> = picture.slices.iter().flatten().collect();
-                match stitcher.push(&slices) {
-                    Ok(jpeg) => place.picture(unit.at, jpeg),
-                    // Until its sender knows that we want them whole, pictures are only what changed.
-                    Err(error) => tracing::debug!("picture {} is not shown in browsers: {error}", picture.number),
-                }
-            }
-            Content::Jpeg(_, jpeg) => place.picture(unit.at, jpeg.to_vec()),
-            Content::Sound(channels, samples) => place.sound(unit.at, *channels, samples.clone()),
+        let board = &self.board;
+        let place = self.places.get(&unit.source, || Ok((Stitcher::new()?, board.place(&unit.source.name))))?;
+        // There are more than can be sent to us, which cannot be.
+        let (stitcher, Some(place)) = place else { return Ok(()) };
+        match (&unit.content, unit.jpeg(stitcher)) {
+            (Content::Sound(channels, samples), _) => place.sound(unit.at, *channels, samples.clone()),
+            (_, Some(Ok((_, jpeg)))) => place.picture(unit.at, jpeg.into_owned()),
+            (_, Some(Err(error))) => tracing::debug!("a picture is not shown in browsers: {error}"),
+            (_, None) => {}
         }
         Ok(())
     }

@@ -3,10 +3,9 @@
 //! Times are the sender's, laid beside ours once. Only where the two clocks have gone apart by [`APART`] they are laid anew: so
 //! what lies between two pictures, or two blocks of sound, stays what it was.
 
-use super::{Content, Tee, Unit};
+use super::{Content, Source, Tee, Unit};
 use crate::pipeline::record::{Held, Tenant};
 use crate::pipeline::sink::EncodedSink;
-use crate::present::writers::mkv::Source;
 use eyeline_proto::media::assemble::{AccessUnit, Assembly};
 use eyeline_proto::media::clock::{Mapping, offset};
 use eyeline_proto::media::depacketizer::Settled;

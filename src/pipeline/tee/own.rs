@@ -1,9 +1,8 @@
 //! Our own pictures and sound, whole: a camera's JPEGs as it made them, what is raw encoded on a thread of its own
 //! at the quality that was asked for, whatever the path takes.
 
-use super::{Content, Tee, Unit};
+use super::{Content, Source, Tee, Unit};
 use crate::codec::still::Stills;
-use crate::present::writers::mkv::Source;
 use crate::slot::Slot;
 use crate::threads::join;
 use eyeline_proto::picture::{Body, Picture};

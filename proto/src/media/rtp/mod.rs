@@ -2,9 +2,11 @@
 //! session description (RFC 8866) that a player is given.
 //!
 //! ```text
-//! JPEG ─ jpeg ─ payloads ─┐                            ┌─ depacketizer ─ JPEG
-//! sound ── pcm ─ payloads ┴ packet ─ UDP ~~▶ packet ─ payloads
+//! JPEG ─ jpeg ─ payloads ─┐
+//! sound ── pcm ─ payloads ┴ packet ─ UDP ~~▶
 //! ```
+//!
+//! What makes JPEGs of payloads again (`depacketizer`) is what tests of both crates hold the packets against: no program receives RTP.
 //!
 //! Nothing here is encrypted, and nothing asks the time: times are [`Duration`](std::time::Duration)s from a moment that the caller
 //! chose, the same for all streams of a session.
