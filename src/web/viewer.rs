@@ -9,6 +9,7 @@ use super::camera::Camera;
 use super::house::{Event, House, Seat, Waits};
 use super::message::{self, Said};
 use super::server::{Guest, Stream};
+use eyeline_proto::wire::record::MAX_TEXT;
 use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
 use socket2::SockRef;
@@ -32,10 +33,10 @@ const DEAD: Duration = Duration::from_secs(10);
 /// Pictures of a track that the page has not shown.
 const UNSHOWN: u32 = 2;
 
-/// Bytes of a message of a page, and of a line and a name said there.
+/// Bytes of a message of a page; of a name said there, and of a line, which goes to others behind that name and a colon.
 const MOST_MESSAGE: usize = 16 << 10;
-const MOST_LINE: usize = 500;
-const MOST_NAME: usize = 40;
+const MOST_NAME: usize = 80;
+const MOST_LINE: usize = MAX_TEXT - MOST_NAME - 2;
 
 /// Bytes of a picture of its own, and of a block of sound.
 const MOST_PICTURE: usize = 4 << 20;
@@ -265,9 +266,13 @@ impl Viewer {
         if *left == 0 {
             return self.texts.push_back(json!({ "slower": true }).to_string());
         }
+        let line = printable(line);
+        if line.len() > MOST_LINE {
+            return self.texts.push_back(json!({ "long": true }).to_string());
+        }
         *left -= 1;
         let name = Some(cut(name.trim(), MOST_NAME)).filter(|name| !name.is_empty()).unwrap_or_else(|| "a browser".into());
-        self.house.tell(Event::Said { name, line: cut(line, MOST_LINE) });
+        self.house.tell(Event::Said { name, line });
     }
 
     fn ms(&self, at: Instant) -> f64 {
@@ -399,9 +404,11 @@ impl Guest for Viewer {
     }
 }
 
-/// What may be shown to people, of so many letters at most.
+/// What may be shown to people, of so many bytes at most.
 fn cut(text: &str, most: usize) -> String {
-    printable(text).chars().take(most).collect()
+    let text = printable(text);
+    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text[..end].to_string()
 }
 
 fn config() -> WebSocketConfig {

@@ -37,7 +37,7 @@ use eyeline_proto::wire::record::{Media, Want};
 use ring::Ring;
 use std::collections::BTreeSet;
 use std::time::Instant;
-use typed::Unsaid;
+use typed::{Unsaid, Unspoken};
 
 /// Runs `call` to its exit code.
 pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
@@ -144,7 +144,7 @@ impl Program for Call<'_> {
                 None => self.typed(line, run),
             },
             #[cfg(feature = "web")]
-            Note::Page(crate::web::audience::Event::Said { name, line }) => self.say_for(&name, &line, run),
+            Note::Page(crate::web::audience::Event::Said { name, line }) => self.keep(Unspoken { by: Some(name), line }),
             _ => {}
         }
         Ok(None)
@@ -171,8 +171,11 @@ impl Program for Call<'_> {
             sending.follow_takers(&run.net)?;
         }
         self.ring.sound(now, self.viewing.speaker.as_ref().map(Speaker::mixer));
-        while let Some(line) = self.unsaid.due(now) {
-            self.say(line, run);
+        while let Some(Unspoken { by, line }) = self.unsaid.due(now) {
+            match by {
+                None => self.say(line, run),
+                Some(name) => self.say_for(&name, &line, run),
+            }
         }
         Ok(None)
     }
@@ -296,8 +299,14 @@ impl Call<'_> {
         run.net.command(Command::Text(line));
     }
 
+    /// It is said when others take it.
+    fn keep(&mut self, line: Unspoken) {
+        if !self.unsaid.push(line) {
+            tracing::warn!("more is typed than others take: a line is not said");
+        }
+    }
+
     /// Somebody at the page for browsers says this.
-    #[cfg(feature = "web")]
     fn say_for(&mut self, name: &str, line: &str, run: &Run<'_>) {
         self.viewing.said(name, line);
         run.show_on_page(name, line);
@@ -308,9 +317,7 @@ impl Call<'_> {
     fn grant(&mut self, wish: Wish, run: &Run<'_>) -> Result<(), Failure> {
         match wish {
             Wish::Say(line) => {
-                if !self.unsaid.push(line) {
-                    tracing::warn!("more is typed than others take: a line is not said");
-                }
+                self.keep(Unspoken { by: None, line });
                 return Ok(());
             }
             Wish::Choose(digit) => {

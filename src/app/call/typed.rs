@@ -1,8 +1,8 @@
 //! Lines that are typed, and said no faster than others take them.
 //!
 //! Of those on stdin, where there is no window to type them in, the rest waits where it comes from, in the pipe or the terminal,
-//! and nothing of it is lost. What is longer than may be said at once is said in pieces. Of those in the window [`Unsaid`] keeps
-//! what was typed too fast.
+//! and nothing of it is lost. What is longer than may be said at once is said in pieces. Of those in the window, and on the page
+//! for browsers, [`Unsaid`] keeps what was typed too fast.
 
 use eyeline_proto::wire::record::MAX_TEXT;
 use std::collections::VecDeque;
@@ -35,17 +35,23 @@ pub fn listen(on_line: impl Fn(String) + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("typed".into()).spawn(read).map(|_| ())
 }
 
-/// Lines typed in the window that have yet to be said. Capacity: [`MOST_UNSAID`]; of more the newest are not taken.
+/// A line that somebody has typed; `by`: who, where it was on the page for browsers.
+pub struct Unspoken {
+    pub by: Option<String>,
+    pub line: String,
+}
+
+/// Lines that have yet to be said. Capacity: [`MOST_UNSAID`]; of more the newest are not taken.
 #[derive(Default)]
 pub struct Unsaid {
-    lines: VecDeque<String>,
+    lines: VecDeque<Unspoken>,
     pace: Pace,
 }
 
 impl Unsaid {
     /// One more; false where there are too many.
     #[must_use]
-    pub fn push(&mut self, line: String) -> bool {
+    pub fn push(&mut self, line: Unspoken) -> bool {
         let room = self.lines.len() < MOST_UNSAID;
         if room {
             self.lines.push_back(line);
@@ -54,7 +60,7 @@ impl Unsaid {
     }
 
     /// The next that may be said now.
-    pub fn due(&mut self, now: Instant) -> Option<String> {
+    pub fn due(&mut self, now: Instant) -> Option<Unspoken> {
         self.lines.front()?;
         let mut pace = self.pace;
         if pace.wait(now) > Duration::ZERO {
@@ -140,11 +146,11 @@ mod tests {
     #[test]
     fn what_is_typed_too_fast_is_said_as_soon_as_others_take_it() {
         let (mut unsaid, start) = (Unsaid::default(), Instant::now());
-        assert_eq!((0..150).filter(|line: &u32| unsaid.push(line.to_string())).count(), MOST_UNSAID);
+        assert_eq!((0..150).filter(|line: &u32| unsaid.push(Unspoken { by: None, line: line.to_string() })).count(), MOST_UNSAID);
         let mut said = Vec::new();
         for ms in (0..1000).step_by(10) {
             while let Some(line) = unsaid.due(start + Duration::from_millis(ms)) {
-                said.push((ms, line));
+                said.push((ms, line.line));
             }
         }
         let said: Vec<_> = said.iter().map(|(ms, line)| (*ms, line.as_str())).collect();

@@ -11,6 +11,8 @@ mod steering;
 use super::args;
 use super::args::send::{Sound, Source};
 use super::door::{Door, watches};
+#[cfg(feature = "web")]
+use super::failure::Code as _;
 use super::failure::Failure;
 use super::player;
 use super::recording::{Ended, Recording};
@@ -21,6 +23,8 @@ use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::player::Player;
 use crate::pipeline::tee::Tee;
+#[cfg(feature = "web")]
+use crate::web::token::Token;
 use eyeline_proto::picture;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
@@ -47,6 +51,12 @@ const TURN: Duration = Duration::from_secs(1);
 pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let mut now = (config.clone(), Plan::make(config, false)?);
+    // Films that are sent one after the other are on the same page.
+    #[cfg(feature = "web")]
+    if let Some(page) = &mut now.0.common.web {
+        let token = page.token.take().map_or_else(Token::new, Ok).code(ExitCode::Failed)?;
+        page.token = Some(token);
+    }
     let signals = Signals::new(|notes| notes.tell(Note::Signal))?;
     let began = Instant::now();
     loop {

@@ -51,7 +51,8 @@ function hear(said) {
   }
   if (said.tracks) show(said.tracks);
   if ("said" in said) write(said.by, said.said);
-  if (said.slower) write("", "Too fast: wait a second.");
+  if (said.slower) write("", "Too fast: that was not said. Wait a second.");
+  if (said.long) write("", "Too long: that was not said.");
   if ("films" in said) films(said);
 }
 
