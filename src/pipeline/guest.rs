@@ -119,7 +119,11 @@ impl Feed for Guest {
     }
 
     fn sound(&mut self, at: Instant, samples: Arc<[i16]>) {
-        let _ = self.sound.push(Block { capture: at, channels: 1, samples });
+        let block = Block { capture: at, channels: 1, samples };
+        // A page may say anything; what cannot travel would end the session.
+        if block.is_possible() && !block.samples.is_empty() {
+            let _ = self.sound.push(block);
+        }
     }
 }
 

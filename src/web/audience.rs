@@ -10,19 +10,16 @@ use super::board::Board;
 use super::camera::{Cameras, Takes};
 use super::head::Request;
 pub use super::house::Event;
-use super::house::{FENCES, House, Seat, Waits};
+use super::house::{FENCES, House, Seat};
 use super::multipart::{Multipart, Still};
 use super::server::{Answer, Site};
 use super::token::Token;
 use super::viewer::Viewer;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 use tungstenite::handshake::derive_accept_key;
-
-/// Pages that have not said the token yet, for the moment that takes.
-const WAITING: usize = 64;
 
 /// What the page is of, and who may see it.
 pub struct Config {
@@ -49,8 +46,6 @@ pub struct Audience {
     names: Vec<String>,
     secure: bool,
     metrics: Box<dyn Fn() -> Vec<u8> + Send>,
-    /// Pages that have not said the token yet.
-    waiting: Arc<AtomicUsize>,
 }
 
 impl Audience {
@@ -58,7 +53,7 @@ impl Audience {
         let Config { name, token, names, chats, secure, cameras, metrics, tell } = config;
         let cameras = Cameras::new(cameras);
         let house = House { name, token, chats, cameras, board, began: Instant::now(), viewers: AtomicUsize::new(0), tell };
-        Audience { house: Arc::new(house), names, secure, metrics, waiting: Arc::default() }
+        Audience { house: Arc::new(house), names, secure, metrics }
     }
 
     /// Whether the request says the token; who says a wrong one is told of.
@@ -88,15 +83,11 @@ impl Audience {
         if !request.is_same_origin() {
             return refuse("a page of another host has nothing to look for here");
         }
-        if self.waiting.load(Ordering::Acquire) >= WAITING {
-            return full();
-        }
         let accept = derive_accept_key(key.as_bytes());
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        let waits = Waits::new(&self.waiting);
-        Answer::Stays(Box::new(Viewer::new(self.house.clone(), from, waits, head.into_bytes())))
+        Answer::Stays(Box::new(Viewer::new(self.house.clone(), from, head.into_bytes())))
     }
 
     fn pictures(&self, request: &Request, from: SocketAddr) -> Answer {
@@ -281,6 +272,16 @@ mod tests {
         while guesses.read().is_ok() {}
         let refused = lock(&served.events).iter().filter(|event| matches!(event, Event::Refused { .. })).count();
         assert_eq!(refused, 1);
+    }
+
+    #[test]
+    fn pages_that_never_say_the_secret_keep_out_nobody_who_does() {
+        let served = serve();
+        let silent: Vec<_> = (0..40).map(|_| page(&served)).collect();
+        let mut page = page(&served);
+        says(&mut page, &json!({ "token": TOKEN }));
+        assert_eq!(text(&mut page)["name"], "lab");
+        drop(silent);
     }
 
     #[test]

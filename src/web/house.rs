@@ -75,19 +75,3 @@ impl Drop for Seat {
         self.house.tell(Event::Left { from: self.from, viewers });
     }
 }
-
-/// A page that is not let in yet, while it is there.
-pub(super) struct Waits(Arc<AtomicUsize>);
-
-impl Waits {
-    pub fn new(waiting: &Arc<AtomicUsize>) -> Waits {
-        waiting.fetch_add(1, Ordering::AcqRel);
-        Waits(waiting.clone())
-    }
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}

@@ -28,9 +28,6 @@ const REST: Duration = Duration::from_secs(1);
 pub trait Site: Send + 'static {
     /// Somebody asks.
     fn answer(&mut self, request: &Request, from: SocketAddr) -> Answer;
-
-    /// A guest left, or was thrown out.
-    fn left(&mut self) {}
 }
 
 /// What somebody gets.
@@ -50,6 +47,11 @@ pub trait Guest: Send {
     /// error, but for those that say that it would have to wait: it leaves.
     fn go_on(&mut self, stream: &mut Stream, now: Instant) -> io::Result<bool>;
 
+    /// It has not said yet what lets it in: it counts among those who ask.
+    fn is_stranger(&self) -> bool {
+        false
+    }
+
     /// There is something to be written, and the connection has no room.
     fn is_writing(&self) -> bool;
 
@@ -64,7 +66,7 @@ type Wrap = Box<dyn Fn(TcpStream) -> io::Result<Stream> + Send>;
 pub struct Setup {
     /// Its thread's name.
     pub name: &'static str,
-    /// Connections at once, beside guests.
+    /// Connections at once, beside guests that are let in.
     pub most: usize,
     /// How long one may take.
     pub patience: Duration,
@@ -151,14 +153,7 @@ impl<S: Site> Work<S> {
     fn run(mut self) {
         loop {
             let now = Instant::now();
-            let site = &mut self.site;
-            self.visits.retain(|visit| {
-                let stays = visit.until.is_none_or(|until| now < until);
-                if !stays && visit.is_guest() {
-                    site.left();
-                }
-                stays
-            });
+            self.visits.retain(|visit| visit.until.is_none_or(|until| now < until));
             self.rests_until = self.rests_until.filter(|until| now < *until);
             let lets_in = self.rests_until.is_none();
             let due = self.visits.iter().filter_map(Visit::due).chain(self.rests_until).min();
@@ -189,12 +184,7 @@ impl<S: Site> Work<S> {
                 if !ready.next().unwrap_or(false) && !is_due {
                     return true;
                 }
-                let was_guest = visit.is_guest();
-                let stays = visit.go_on(site, now);
-                if !stays && (was_guest || visit.is_guest()) {
-                    site.left();
-                }
-                stays
+                visit.go_on(site, now)
             });
             if lets_in && ready.next().unwrap_or(false) {
                 self.let_in(now);
@@ -205,9 +195,8 @@ impl<S: Site> Work<S> {
     fn let_in(&mut self, now: Instant) {
         match self.listener.accept() {
             Ok((socket, from)) => {
-                let asks = |visit: &Visit| !visit.is_guest();
-                if self.visits.iter().filter(|visit| asks(visit)).count() >= self.setup.most
-                    && let Some(oldest) = self.visits.iter().position(asks)
+                if self.visits.iter().filter(|visit| visit.asks()).count() >= self.setup.most
+                    && let Some(oldest) = self.visits.iter().position(Visit::asks)
                 {
                     self.visits.remove(oldest);
                 }
@@ -261,6 +250,11 @@ enum Step {
 impl Visit {
     fn is_guest(&self) -> bool {
         matches!(self.step, Step::Stays(_))
+    }
+
+    /// It is let in to nothing yet.
+    fn asks(&self) -> bool {
+        if let Step::Stays(guest) = &self.step { guest.is_stranger() } else { true }
     }
 
     fn due(&self) -> Option<Instant> {

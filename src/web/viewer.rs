@@ -6,7 +6,7 @@
 
 use super::board::{Block, Picture};
 use super::camera::Camera;
-use super::house::{Event, House, Seat, Waits};
+use super::house::{Event, House, Seat};
 use super::message::{self, Said};
 use super::server::{Guest, Stream};
 use eyeline_proto::wire::record::MAX_TEXT;
@@ -58,7 +58,6 @@ pub(super) struct Viewer {
     from: SocketAddr,
     /// `None` until it has said the token.
     seat: Option<Seat>,
-    waits: Option<Waits>,
     until: Option<Instant>,
     /// The answer to its request, and how much of it is written.
     head: (Vec<u8>, usize),
@@ -104,12 +103,11 @@ pub(super) fn keep_short(stream: &Stream) -> io::Result<()> {
 }
 
 impl Viewer {
-    pub fn new(house: Arc<House>, from: SocketAddr, waits: Waits, head: Vec<u8>) -> Viewer {
+    pub fn new(house: Arc<House>, from: SocketAddr, head: Vec<u8>) -> Viewer {
         Viewer {
             house,
             from,
             seat: None,
-            waits: Some(waits),
             until: None,
             head: (head, 0),
             web: WebSocketContext::new(Role::Server, Some(config())),
@@ -237,7 +235,7 @@ impl Viewer {
         }
         match Seat::take(&self.house, self.from) {
             Some(seat) => {
-                (self.seat, self.waits, self.until) = (Some(seat), None, None);
+                (self.seat, self.until) = (Some(seat), None);
                 if self.house.cameras.are_taken() {
                     // A picture may be on its way before its camera is taken in, and after it was let go.
                     self.web.set_config(|config| {
@@ -393,6 +391,10 @@ impl Guest for Viewer {
             // It said goodbye, or what no page says.
             Err(_) => Ok(false),
         }
+    }
+
+    fn is_stranger(&self) -> bool {
+        self.seat.is_none()
     }
 
     fn is_writing(&self) -> bool {
