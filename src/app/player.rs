@@ -12,7 +12,12 @@ use crate::pipeline::player::Player;
 use crate::pipeline::tee::Tee;
 use eyeline_proto::media::rtp::sdp::Session;
 use eyeline_proto::wire::record::Media;
+use nix::libc;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Sends what goes through the tee to the player of `--rtp`, where one is wished; `channels`: of its sound.
@@ -21,19 +26,44 @@ pub fn open(common: &Common, tee: &Tee, channels: Option<u8>) -> Result<Option<P
     let to = Host { name: wish.to.name.clone(), port: wish.to.port, by: By::Name };
     let config = Config { to, directory: Directory::new(Media::NONE, Media::NONE), channels };
     let name = rendezvous::name(common);
-    let rtp = Rtp::start(config, move |event| say(&wish, &name, channels, &event)).code(ExitCode::Failed)?;
+    let mut said = Said::default();
+    let rtp = Rtp::start(config, move |event| said.say(&wish, &name, channels, &event)).code(ExitCode::Failed)?;
     let player = Player::start(rtp, tee, |unfit| {
         tracing::info!("pictures for the player are encoded anew: {unfit}");
     });
     player.map(Some).code(ExitCode::Failed)
 }
 
-fn say(wish: &Wish, name: &str, channels: Option<u8>, event: &Event) {
-    let (to, from) = match event {
-        Event::Found { to, from } => (*to, *from),
-        Event::NotFound(error) => return tracing::warn!("the player's host {} is not found: {error:?}", wish.to.name),
-        Event::NoSocket(error) => return tracing::warn!("nothing goes to the player: the system gives no socket ({error})"),
-    };
+/// What was said last of what is missing: it is said again where it is another.
+#[derive(Default)]
+struct Said(Option<String>);
+
+impl Said {
+    fn say(&mut self, wish: &Wish, name: &str, channels: Option<u8>, event: &Event) {
+        let missing = match event {
+            Event::Found { to, from } => {
+                self.0 = None;
+                return describe(wish, name, channels, (*to, *from));
+            }
+            Event::NotFound(error) => format!("nothing goes to the player yet: {error}"),
+            Event::NoSocket(error) => format!("nothing goes to the player yet: the system gives no socket ({error})"),
+        };
+        if self.0.as_ref() != Some(&missing) {
+            tracing::warn!("{missing}");
+            self.0 = Some(missing);
+        }
+    }
+}
+
+/// A pipe that nobody reads is no place for it: that is found out, not waited for.
+fn write(path: &Path, description: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK);
+    options.open(path)?.write_all(description.as_bytes())
+}
+
+/// Says where it goes, and how a player is started there.
+fn describe(wish: &Wish, name: &str, channels: Option<u8>, (to, from): (SocketAddr, IpAddr)) {
     let ports = Ports::at(to.port());
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let sound = channels.map(|channels| (ports.sound, channels));
@@ -42,7 +72,7 @@ fn say(wish: &Wish, name: &str, channels: Option<u8>, event: &Event) {
     tracing::info!("sending to the player at {to}, in the clear");
     match &wish.sdp {
         None => tracing::info!("(--sdp FILE writes what ffplay and VLC want to open there)"),
-        Some(path) => match std::fs::write(path, session.describe()) {
+        Some(path) => match write(path, &session.describe()) {
             Err(error) => tracing::error!("{} cannot be written: {error}", path.display()),
             Ok(()) => {
                 let file = path.display();

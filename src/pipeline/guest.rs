@@ -11,7 +11,7 @@ use crate::web::camera::Feed;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::jpeg::segments;
-use eyeline_proto::picture::{Body, Picture, Turn};
+use eyeline_proto::picture::{Body, Picture, Size, Turn};
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{self, Command, Event, Session};
 use eyeline_proto::sound::Block;
@@ -23,6 +23,10 @@ use std::time::Instant;
 
 /// Blocks of sound that wait.
 const SOUND_AHEAD: usize = 20;
+
+/// The longest side of a page's picture, and its pixels: 4K, however it is turned.
+const LONGEST: u32 = 4096;
+const MOST_PIXELS: u32 = 4096 * 2160;
 
 /// JPEG quality of what has to be encoded anew.
 const QUALITY: u8 = 85;
@@ -112,7 +116,7 @@ impl Guest {
 
 impl Feed for Guest {
     fn picture(&mut self, at: Instant, jpeg: &[u8]) -> bool {
-        let Some(size) = segments::size(jpeg) else { return false };
+        let Some(size) = segments::size(jpeg).filter(|size| is_a_cameras(*size)) else { return false };
         // Open for as long as we are.
         let _ = self.pictures.push(Picture::new(at, size, Body::Jpeg(jpeg.to_vec().into())));
         true
@@ -127,6 +131,12 @@ impl Feed for Guest {
     }
 }
 
+/// Whether a page's camera may have this size: what a header says costs as much, whatever is behind it.
+fn is_a_cameras(size: Size) -> bool {
+    let Size { width, height } = size;
+    (16..=LONGEST).contains(&width) && (16..=LONGEST).contains(&height) && width * height <= MOST_PIXELS
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
         self.pictures.close();
@@ -134,5 +144,17 @@ impl Drop for Guest {
         self.encoder.stop();
         self.carriers.drain(..).for_each(join);
         self.net.command(Command::Stop(String::new()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_no_camera_has_is_none() {
+        let is = |width, height| is_a_cameras(Size { width, height });
+        assert!(is(1280, 720) && is(2160, 3840) && is(4096, 2160) && is(16, 16));
+        assert!(!(is(0, 0) || is(8, 480) || is(65_535, 65_535) || is(4096, 4096) || is(8192, 64)));
     }
 }

@@ -26,8 +26,8 @@ const TURN: Duration = Duration::from_secs(1);
 /// Units that wait to be joined, and their bytes: a second of two senders.
 const WAITING: (usize, usize) = (256, 32 << 20);
 
-/// Pages that are asked for at once: what some browsers open for one page.
-const MOST: usize = 32;
+/// Connections at once that are let in to nothing yet: some browsers open six, and strangers as many as they like.
+const MOST: usize = 128;
 
 /// See the module text. Dropped: nobody looks any more.
 pub struct Webcast {

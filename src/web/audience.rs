@@ -211,6 +211,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::net::{TcpListener, TcpStream};
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use tungstenite::{Message, WebSocket};
 
     struct Served {
@@ -272,6 +273,42 @@ mod tests {
         while guesses.read().is_ok() {}
         let refused = lock(&served.events).iter().filter(|event| matches!(event, Event::Refused { .. })).count();
         assert_eq!(refused, 1);
+    }
+
+    #[test]
+    fn who_says_anything_else_before_the_secret_is_thrown_out() {
+        let served = serve();
+        for said in [Message::Pong(Vec::new().into()), Message::Ping(Vec::new().into()), Message::binary(vec![1, 0, 0, 0])] {
+            let mut page = page(&served);
+            page.send(said).unwrap();
+            while page.read().is_ok() {}
+        }
+        assert!(lock(&served.events).is_empty());
+    }
+
+    #[test]
+    fn who_talks_without_an_end_has_one_turn_as_all_others() {
+        let served = serve();
+        let mut talker = page(&served);
+        says(&mut talker, &json!({ "token": TOKEN }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let until = stop.clone();
+        let talks = std::thread::spawn(move || {
+            let words = Message::text(json!({ "hidden": false }).to_string());
+            while !until.load(Ordering::Relaxed) && talker.send(words.clone()).is_ok() {}
+        });
+        let place = served.board.place("attic").unwrap();
+        let mut other = page(&served);
+        says(&mut other, &json!({ "token": TOKEN }));
+        for _ in 0..20 {
+            place.picture(Instant::now(), vec![7; 1000]);
+            while !matches!(other.read().unwrap(), Message::Binary(_)) {}
+            other.send(Message::binary(vec![1, 0, 0, 0])).unwrap();
+        }
+        // The server ends while it is talked to, too.
+        drop(served);
+        stop.store(true, Ordering::Relaxed);
+        talks.join().unwrap();
     }
 
     #[test]

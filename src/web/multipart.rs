@@ -46,13 +46,11 @@ impl Outgoing {
 
 /// Whether who asked is still there. What he says is of no interest.
 fn is_there(stream: &mut Stream) -> io::Result<bool> {
-    loop {
-        match stream.read(&mut [0; 512]) {
-            Ok(n) if n > 0 => {}
-            Ok(_) => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-            Err(error) => return Err(error),
-        }
+    // Once a turn: whoever goes on talking has others beside him.
+    match stream.read(&mut [0; 4096]) {
+        Ok(n) => Ok(n > 0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

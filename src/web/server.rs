@@ -312,11 +312,8 @@ impl Visit {
                     }
                 }
                 Step::Stays(guest) => return guest.go_on(&mut self.stream, now),
-                Step::Leaves => {
-                    if self.stream.read(&mut bytes)? == 0 {
-                        return Ok(false);
-                    }
-                }
+                // Once a turn: whoever goes on talking has others beside him.
+                Step::Leaves => return Ok(self.stream.read(&mut bytes)? > 0),
             }
         }
     }

@@ -30,6 +30,9 @@ const UNSENT: u32 = 16 << 10;
 /// A connection on which nothing is acknowledged for so long is dead.
 const DEAD: Duration = Duration::from_secs(10);
 
+/// Messages of a page that are read in one turn.
+const A_TURN: usize = 64;
+
 /// Pictures of a track that the page has not shown.
 const UNSHOWN: u32 = 2;
 
@@ -81,6 +84,8 @@ pub(super) struct Viewer {
     lines: (u32, Option<Instant>),
     /// Its own.
     camera: Option<Camera>,
+    /// More may have come than was read then.
+    more: Option<Instant>,
     /// When one was last to be taken in.
     filmed: Option<Instant>,
 }
@@ -125,28 +130,37 @@ impl Viewer {
             lines: (LINES, None),
             camera: None,
             filmed: None,
+            more: None,
         }
     }
 
-    /// Reads all that came. `false`: it is over.
+    /// Reads what came, of which the rest waits for its next turn where it is much: others have theirs. `false`: it is over.
     fn listen(&mut self, stream: &mut Stream, now: Instant) -> Result<bool, Error> {
-        loop {
+        for _ in 0..A_TURN {
             match self.web.read(stream) {
                 Ok(Message::Text(text)) => {
                     if !self.told(text.as_str(), now) {
                         return Ok(false);
                     }
                 }
+                // Without the secret nothing else is said.
+                Ok(_) if self.seat.is_none() => return Ok(false),
                 Ok(Message::Binary(bytes)) => {
                     if !self.gives(&bytes, now) {
                         return Ok(false);
                     }
                 }
                 Ok(_) => {}
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.more = None;
+                    return Ok(true);
+                }
                 Err(error) => return Err(error),
             }
         }
+        // What is read from the socket already wakes nobody.
+        self.more = Some(now);
+        Ok(true)
     }
 
     /// The page says that it has shown a picture, or gives one of its own, or sound; whether it may stay.
@@ -369,7 +383,8 @@ impl Viewer {
         while *written < head.len() {
             *written += stream.write(&head[*written..])?;
         }
-        let goes_on = self.listen(stream, now)?;
+        let is_late = self.until.is_some_and(|until| now >= until);
+        let goes_on = is_late || self.listen(stream, now)?;
         self.write(stream)?;
         let is_over = self.until.is_some_and(|until| now >= until) && !self.writing;
         Ok(goes_on && !is_over)
@@ -402,7 +417,7 @@ impl Guest for Viewer {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.until
+        self.more.or(self.until)
     }
 }
 
