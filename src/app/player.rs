@@ -23,6 +23,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Sends what goes through the tee to the player of `--rtp`, where one is wished; `channels`: of its sound.
 pub fn open(common: &Common, tee: &Tee, channels: Option<u8>) -> Result<Option<Player>, Failure> {
     let Some(wish) = common.rtp.clone() else { return Ok(None) };
+    if let Some(path) = &wish.sdp {
+        // Found out now rather than when the player's host is known.
+        let unwritten = |error| Failure::new(ExitCode::Failed, format!("--sdp: {} cannot be written: {error}", path.display()));
+        write(path, "").map_err(unwritten)?;
+    }
     let to = Host { name: wish.to.name.clone(), port: wish.to.port, by: By::Name };
     let config = Config { to, directory: Directory::new(Media::NONE, Media::NONE), channels };
     let name = rendezvous::name(common);

@@ -55,7 +55,8 @@ impl Web {
         let token = web.token.clone().map_or_else(Token::new, Ok).code(ExitCode::Failed)?;
         let names = names(web);
         let addresses = if at.ip().is_unspecified() { own::addresses(at.ip()) } else { vec![at.ip()] };
-        let tls = pem(web, &names, &addresses)?.map(|pem| tls::Tls::new(&pem)).transpose().code(ExitCode::Failed)?;
+        let tls = pem(web, &names, &addresses)?.map(|pem| tls::Tls::new(&pem)).transpose();
+        let tls = tls.map_err(|error| Failure::new(ExitCode::Failed, format!("--web-cert and --web-key: {error}")))?;
         let secure = tls.is_some();
         let (figures, meets) = (beside.figures.unwrap_or_default(), Arc::<OnceLock<SocketAddr>>::default());
         let config = Config {

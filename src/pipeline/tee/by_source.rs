@@ -41,10 +41,13 @@ impl<T> BySource<T> {
     }
 }
 
+/// A JPEG and its size, or why its slices make none.
+pub type Joined<'a> = Result<(Size, Cow<'a, [u8]>), stitch::Error>;
+
 impl Unit {
     /// The JPEG that it is, and its size, joined by its source's stitcher where it came in slices; `None`: it is sound. An error where it is not
     /// whole: until its sender knows that we want them so, pictures are only what changed.
-    pub fn jpeg(&self, stitcher: &mut Stitcher) -> Option<Result<(Size, Cow<'_, [u8]>), stitch::Error>> {
+    pub fn jpeg(&self, stitcher: &mut Stitcher) -> Option<Joined<'_>> {
         match &self.content {
             Content::Slices(picture) => {
                 let slices: Vec<&Slice> = picture.slices.iter().flatten().collect();
@@ -64,11 +67,9 @@ mod tests {
     fn each_source_has_its_own_and_what_is_gone_is_forgotten() {
         let (lab, attic) = (Source::new("lab"), Source::new("lab"));
         let mut kept = BySource::default();
-        let mut count = 0;
-        for source in [&lab, &attic, &lab] {
-            count += 1;
-            let Ok::<_, ()>(first) = kept.get(source, || Ok(count)) else { panic!("it is made") };
-            *first *= 10;
+        for (count, source) in (1..).zip([&lab, &attic, &lab]) {
+            let made: Result<&mut i32, ()> = kept.get(source, || Ok(count));
+            *made.unwrap() *= 10;
         }
         assert_eq!(kept.all().copied().collect::<Vec<_>>(), [100, 20]);
         assert_eq!(kept.get(&Source::new("new"), || Err("no")), Err("no"));
