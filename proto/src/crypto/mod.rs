@@ -7,11 +7,13 @@
 //! Two independent channels come out of it. A TCP connection is a Noise session ([`Handshake`], then [`Transport`]). Datagrams
 //! are sealed one by one ([`Sealer`], [`Opener`], [`ReplayWindow`]) under fresh random keys, one per direction, that the two
 //! sides hand each other inside the Noise session: never derived from the handshake hash, which is public.
+//! What goes through a relay to many is sealed with a key that follows from the shared one ([`room`]).
 
 mod handshake;
 mod key;
 mod pairing;
 mod replay;
+pub mod room;
 mod same;
 mod seal;
 

@@ -6,7 +6,7 @@
 
 use crate::time::MediaTime;
 use crate::wire::Error;
-use crate::wire::slice::{Head, TABLES_LEN, Tables, kept, stamp_capture, stamp_times};
+use crate::wire::slice::{Head, TABLES_LEN, Tables, kept, stamp_capture, stamp_shares, stamp_times};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +139,13 @@ impl Slice {
         self.parsed.head.capture = capture;
     }
 
+    /// The same as slice `index` of `count` of this picture, which is for every receiver and has no others.
+    pub fn alone(mut self, picture: u64, index: u8, count: u8) -> Slice {
+        stamp_shares(&mut Arc::make_mut(&mut self.bytes)[LENGTH_PREFIX..], count);
+        (self.parsed.head.shared, self.parsed.head.owed) = (count, count);
+        Slice { picture, index, count, ..self }
+    }
+
     /// How long it took from capture until the encoder began, and until the slice was ready: that is known only afterwards.
     pub fn stamp_times(&mut self, queued: Duration, encoded: Duration) {
         stamp_times(&mut Arc::make_mut(&mut self.bytes)[LENGTH_PREFIX..], queued, encoded);
@@ -209,6 +216,9 @@ mod tests {
             assert_eq!(Slice::read(7, 1, 3, slice.bytes().clone()), Ok(slice.clone()));
             assert_eq!((slice.capture(), slice.scan()), (MediaTime::from_nanos(99), &b"Scan"[..]));
             assert_eq!(slice.head().queued, Duration::from_micros(7650));
+            let alone = slice.alone(8, 0, 2);
+            assert_eq!((alone.head().shared, alone.head().owed), (2, 2));
+            assert_eq!(Slice::read(8, 0, 2, alone.bytes().clone()), Ok(alone));
         }
     }
 

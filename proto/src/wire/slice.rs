@@ -33,6 +33,8 @@ pub const FIXED_LEN: usize = 26;
 const CAPTURE: Range<usize> = 12..20;
 const QUEUED: Range<usize> = 20..22;
 const ENCODED: Range<usize> = 22..24;
+/// How many slices are shared, and owed.
+const SHARES: Range<usize> = 24..26;
 
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
@@ -121,6 +123,11 @@ pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
 /// Writes another time into a head that has one: by the clock of who passes the slice on.
 pub fn stamp_capture(head: &mut [u8], capture: MediaTime) {
     head[CAPTURE].copy_from_slice(&capture.as_nanos().to_be_bytes());
+}
+
+/// Writes into a head that all of its picture's slices, so many, are for every receiver.
+pub fn stamp_shares(head: &mut [u8], slices: u8) {
+    head[SHARES].fill(slices);
 }
 
 impl<'a> Head<'a> {
