@@ -19,6 +19,8 @@ pub mod fit;
 pub mod net;
 pub mod pipeline;
 pub mod present;
+#[cfg(feature = "relay")]
+pub mod relay;
 pub mod slot;
 pub mod sound_card;
 pub mod threads;

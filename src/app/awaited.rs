@@ -66,7 +66,11 @@ impl Awaited {
         let mut places = Vec::new();
         let mut help = String::new();
         let mut welcome = Vec::new();
-        if let Some(address) = rendezvous.wait {
+        #[cfg(feature = "relay")]
+        if let Some(relay) = &rendezvous.relay {
+            places.push(format!("in the room {}", relay.shown()));
+        }
+        if let Some(address) = rendezvous.waits_for_others() {
             let addresses = own::addresses(address.ip());
             places.push(format!("waiting on port {}", local.port()));
             help = format!("run `{}`", command(other(program), addresses.first().copied(), local.port()));
@@ -155,7 +159,11 @@ pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) ->
 
 /// Says where we wait or whom we dial, and who is let in.
 pub fn announce(program: &str, rendezvous: &Rendezvous, admitted: Admitted, local: SocketAddr) {
-    if let Some(address) = rendezvous.wait {
+    #[cfg(feature = "relay")]
+    if let Some(relay) = &rendezvous.relay {
+        tracing::info!("going to the room {}", relay.shown());
+    }
+    if let Some(address) = rendezvous.waits_for_others() {
         let whom = invitation(other(program), address.ip(), &own::addresses(address.ip()), local.port());
         tracing::info!("waiting on port {} (UDP and TCP); {whom}", local.port());
         let without = if admitted == Admitted::Anybody { "without --key " } else { "" };
@@ -316,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_code_after_a_pairing_is_said_to_be_a_new_one() {
-        let rendezvous = Rendezvous { wait: Some(SocketAddr::from(([127, 0, 0, 1], 5000))), dial: Vec::new() };
+        let rendezvous = Rendezvous { wait: Some(SocketAddr::from(([127, 0, 0, 1], 5000))), dial: Vec::new(), relay: None };
         let mut awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([127, 0, 0, 1], 5000)));
         let mut shown = |code| {
             awaited.invites(&Invitation::Shown(Code::parse(code).expect("a code")));
@@ -329,7 +337,7 @@ mod tests {
     #[test]
     fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
         let robot = Host { name: "robot.local".into(), port: 9688 };
-        let rendezvous = Rendezvous { wait: None, dial: vec![robot.clone()] };
+        let rendezvous = Rendezvous { wait: None, dial: vec![robot.clone()], relay: None };
         let mut awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([0; 4], 0)));
         assert_eq!(awaited.sentence(), "dialling robot.local");
         let refused = DialError::Refused { host: robot.to_string(), port: 9688 };
@@ -341,12 +349,12 @@ mod tests {
         awaited.reached();
         assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local", "dialling robot.local"));
         let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let rendezvous = Rendezvous { wait, dial: Vec::new() };
+        let rendezvous = Rendezvous { wait, dial: Vec::new(), relay: None };
         let awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.sentence(), "waiting on port 5000: run `send --host 127.0.0.1:5000`");
         let awaited = Awaited::new(
             "recv",
-            &Rendezvous { wait, dial: vec![robot] },
+            &Rendezvous { wait, dial: vec![robot], relay: None },
             Admitted::Anybody,
             SocketAddr::from(([127, 0, 0, 1], 5000)),
         );

@@ -24,6 +24,8 @@ mod player;
 mod presence;
 mod recording;
 mod recv;
+#[cfg(feature = "relay")]
+mod relay;
 mod rendezvous;
 mod run;
 mod screen;

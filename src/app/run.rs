@@ -22,19 +22,27 @@ use super::web::{Beside, Web};
 use super::whereabouts::Whereabouts;
 use crate::net;
 use crate::net::discovery::Heard;
+use crate::pipeline::encode::Published;
+#[cfg(feature = "relay")]
+use crate::pipeline::room::Room;
 #[cfg(feature = "web")]
 use crate::pipeline::tee::Tee;
 use crate::present::overlay::Symbol;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "relay"))]
 use crate::threads::lock;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, Session};
 use std::rc::Rc;
-#[cfg(feature = "web")]
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+#[cfg(any(feature = "web", feature = "relay"))]
+use std::sync::Mutex;
 use std::time::Instant;
+
+/// The number of a state of ours ([`notes::Kind::State`]): no event has it.
+#[cfg(feature = "relay")]
+const RELAYED: u64 = 1 << 60;
 
 /// What the main thread is told. A few a second: pictures and sound do not pass here.
 pub enum Note {
@@ -49,6 +57,9 @@ pub enum Note {
     Heard(Heard),
     /// The person here wants the one of this digit to be dialled.
     Chosen(u8),
+    /// What is ours is watched through a relay, or no more.
+    #[cfg(feature = "relay")]
+    Relayed,
     /// Of the page for browsers.
     #[cfg(feature = "web")]
     Page(crate::web::audience::Event),
@@ -63,6 +74,8 @@ impl notes::Note for Note {
             Note::Typed(_) | Note::Chosen(_) => notes::Kind::Said,
             Note::Heard(Heard::Neighbours(_)) => notes::Kind::State(7),
             Note::Heard(Heard::Renamed(_)) => notes::Kind::Kept,
+            #[cfg(feature = "relay")]
+            Note::Relayed => notes::Kind::State(RELAYED),
             #[cfg(feature = "web")]
             Note::Page(_) => notes::Kind::Said,
         }
@@ -224,6 +237,8 @@ impl<'a> Beginning<'a> {
         let presence = Presence::new(me.offers, me.wants);
         let (where_to, hosts) = rendezvous::net_config(&common.rendezvous, presence.directory());
         let (offers, wants) = (me.offers, me.wants);
+        #[cfg(feature = "relay")]
+        let us = me.clone();
         let core = shaped(session::Config { hosts, keys, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
         let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
         will.tells(net.commands(), presence.directory());
@@ -234,6 +249,11 @@ impl<'a> Beginning<'a> {
         let door = Door::open(program, common, pairs, net.local_addr(), name);
         #[cfg(feature = "web")]
         web.iter().for_each(|web| web.meets(net.local_addr()));
+        #[cfg(feature = "relay")]
+        let room = {
+            let tell = Mutex::new(notes.telling(|()| Note::Relayed));
+            super::relay::open(common, &us, (net.local_addr(), epoch), move || lock(&tell)(()))?
+        };
         let deadline = common.duration.map(|duration| now + duration);
         let (company, reconnect) = (Company::default(), common.reconnect);
         Ok(Run {
@@ -245,6 +265,8 @@ impl<'a> Beginning<'a> {
             deadline,
             #[cfg(feature = "web")]
             web,
+            #[cfg(feature = "relay")]
+            room,
             company,
             reconnect,
             whereabouts,
@@ -266,6 +288,9 @@ pub struct Run<'a> {
     /// The page for browsers.
     #[cfg(feature = "web")]
     web: Option<Web>,
+    /// The room on a relay.
+    #[cfg(feature = "relay")]
+    room: Option<Room>,
     /// Who is here, or was.
     company: Company,
     reconnect: bool,
@@ -389,6 +414,22 @@ impl Run<'_> {
         self.door.means(host, pair.as_ref());
         self.net.command(Command::Dial(host, pair));
         true
+    }
+
+    /// Where pictures and sound of ours are published beside those who are here.
+    pub fn published(&self) -> Option<Arc<dyn Published>> {
+        #[cfg(feature = "relay")]
+        return self.room.as_ref().and_then(Room::published);
+        #[cfg(not(feature = "relay"))]
+        None
+    }
+
+    /// Whether somebody takes what is published there.
+    pub fn is_relayed(&self) -> bool {
+        #[cfg(feature = "relay")]
+        return self.room.as_ref().is_some_and(Room::is_watched);
+        #[cfg(not(feature = "relay"))]
+        false
     }
 
     /// Whether a picture was asked for from outside, by a signal.

@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn a_window_is_known_by_its_program_and_by_what_is_watched() {
         let host = |name: &str| Host { name: name.into(), port: 9688 };
-        let dials = Rendezvous { wait: None, dial: vec![host("lab"), host("door\n")] };
+        let dials = Rendezvous { wait: None, dial: vec![host("lab"), host("door\n")], relay: None };
         assert_eq!(key("recv", &dials), "recv lab:9688 door?:9688");
-        let waits = Rendezvous { wait: Some("[::]:25001".parse().unwrap()), dial: Vec::new() };
+        let waits = Rendezvous { wait: Some("[::]:25001".parse().unwrap()), dial: Vec::new(), relay: None };
         assert_eq!(key("call", &waits), "call :25001");
     }
 }

@@ -14,11 +14,15 @@
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
 //! before, though of that only the quality may be less. What was refined and is old is sent again as it was, or, one time
 //! in four, refined anew; where there is no room for that, as it was at the picture's own quality.
+//!
+//! Of pictures that are published in layers ([`Replenisher::layered`]) those of layer 0 alone bring what is old or refined, for all
+//! take them; and each brings what others did since its base, as it is now.
 
 use super::ageing::Ageing;
 use super::detector::Detector;
 use super::refinement::Refinement;
 use super::scale;
+use eyeline_proto::media::layers::{self, Changes};
 use eyeline_proto::media::parts::MOST;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
@@ -48,6 +52,11 @@ pub struct Replenisher {
     /// What waits for room: it was sent worse than it may be, or is old.
     waiting: Option<McuSet>,
     due: Option<Due>,
+    /// Time for which nothing grew old.
+    unaged: Duration,
+    /// The number of the next picture, where it is of a layer, and what those have to bring.
+    number: Option<u64>,
+    layers: Changes,
 }
 
 /// What may have changed since a picture was looked at, in the source's pictures.
@@ -93,6 +102,14 @@ impl Replenisher {
         };
     }
 
+    /// The next picture has this number, and is published in layers; `None`: in none.
+    pub fn layered(&mut self, number: Option<u64>) {
+        if number.is_none() {
+            self.layers.forget();
+        }
+        self.number = number;
+    }
+
     /// What [`Replenisher::look`] said is sent: what changed at the best quality it may have (`fine`), or worse.
     pub fn was_sent(&mut self, fine: bool) {
         let (Some(due), Some(moved)) = (&self.due, &self.moved) else { return };
@@ -115,12 +132,46 @@ impl Replenisher {
     pub fn look(
         &mut self,
         planes: &mut [u8],
-        (sampling, size): (Sampling, Size),
+        kind: (Sampling, Size),
         owed: &Owed,
         captured: Instant,
         room: impl FnOnce(f64) -> f64,
     ) -> Option<&Due> {
+        let is_lowest = self.number.is_none_or(|number| layers::of(number) == 0);
+        let room = |share| if is_lowest { room(share) } else { 0.0 };
         let passed = self.last.replace(captured).map(|last| captured.saturating_duration_since(last)).unwrap_or_default();
+        self.unaged += passed;
+        let passed = if is_lowest { std::mem::take(&mut self.unaged) } else { Duration::ZERO };
+        let is_part = self.look_at(planes, kind, owed, passed, room).is_some();
+        self.carry(planes, is_part);
+        self.due.as_ref().filter(|_| is_part)
+    }
+
+    /// Adds what a picture of its layer has to bring beside what is due; `is_part`: not all of it is coded.
+    fn carry(&mut self, planes: &[u8], is_part: bool) {
+        let Some(number) = self.number else { return };
+        match &mut self.due {
+            Some(due) if is_part => {
+                let mut coded = due.changed.clone();
+                coded.add(&due.refined);
+                let since = self.layers.due(number, &coded);
+                self.detector.sent(planes, &since);
+                due.changed.add(&since);
+                due.owed.remove_all(&since);
+            }
+            Some(due) => self.layers.all(number, &due.changed),
+            None => self.layers.forget(),
+        }
+    }
+
+    fn look_at(
+        &mut self,
+        planes: &mut [u8],
+        (sampling, size): (Sampling, Size),
+        owed: &Owed,
+        passed: Duration,
+        room: impl FnOnce(f64) -> f64,
+    ) -> Option<&Due> {
         let none = McuSet::new(size, sampling);
         if none.of() > MOST_MCUS as usize || planes.len() < sampling.bytes(size) {
             self.forget();

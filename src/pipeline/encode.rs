@@ -21,16 +21,18 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::foreign::{Passthrough, Way};
 use eyeline_proto::media::jpeg::segments::Refusal;
 use eyeline_proto::media::ladder::{Ladder, Step};
+use eyeline_proto::media::layers;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Body, BufferPool, Picture, Size, Turn, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::{Command, Event};
-use eyeline_proto::sound::Block;
+use eyeline_proto::sound::{Block, Packet};
+use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Film, Format, Want, Whole};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 mod jpegs;
@@ -58,6 +60,31 @@ pub struct Config {
     pub passthrough: Passthrough,
     /// What records our own, while that is wished.
     pub own: Option<Own>,
+    /// Where all of it is published beside the session.
+    pub published: Option<Arc<dyn Published>>,
+}
+
+/// Where pictures and sound go beside the session, in temporal layers ([`layers`]).
+pub trait Published: Send + Sync {
+    /// What is of use there now.
+    fn uses(&self) -> Uses;
+    /// A picture of this number comes, in slices; `whole`: all of it is coded, and no slice is for some receivers alone.
+    fn picture(&self, number: u64, whole: bool);
+    /// One of its slices.
+    fn slice(&self, slice: &Slice);
+    /// A block of sound, and its packet where there is one.
+    fn sound(&self, block: &Block<MediaTime>, packet: Option<&Packet>);
+}
+
+/// What is of use where it is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uses {
+    pub pictures: bool,
+    pub sound: bool,
+    /// Of so many layers also each picture whole.
+    pub whole: usize,
+    /// What the way there takes of pictures; `None` for no limit.
+    pub takes: Option<Bitrate>,
 }
 
 pub struct Encoder {
@@ -80,6 +107,7 @@ pub struct Encoder {
     /// A sink of this process has use for every picture.
     seen_here: bool,
     own: Option<Own>,
+    published: Option<Arc<dyn Published>>,
     /// What turns each picture, where any is to be turned.
     turner: Option<Mutex<Turner>>,
     width: Option<u32>,
@@ -102,11 +130,12 @@ pub struct Encoder {
 impl Encoder {
     /// Its threads wait for work. `sink` is given each slice as it is sent.
     pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
-        let Config { quality, format, film, turn, width, epoch, replenish, passthrough, own } = config;
+        let Config { quality, format, film, turn, width, epoch, replenish, passthrough, own, published } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let seen_here = sink.is_some();
-        let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
+        let (slices, sink, publishes) = (commands.clone(), sink.map(Mutex::new), published.clone());
         let on_slice = move |slice: Slice| {
+            publishes.iter().for_each(|published| published.slice(&slice));
             // All of it again is for others.
             let owed = slice.head().owed;
             if let Some(sink) = sink.as_ref().filter(|_| slice.index < owed) {
@@ -133,6 +162,7 @@ impl Encoder {
             film,
             seen_here,
             own,
+            published,
             turner: (turn != Turn::NONE).then(|| Mutex::new(Turner::new(turn))),
             width,
             next: AtomicU64::new(0),
@@ -167,11 +197,12 @@ impl Encoder {
         }
         self.own.iter().for_each(|own| own.picture(&picture));
         let (begun, position) = (Instant::now(), picture.position);
+        let uses = self.uses();
         self.position.store(position.unwrap_or_default().as_millis() as u64, Ordering::Relaxed);
-        let want = lock(&self.steps).want;
+        let want = self.want(uses);
         let (wanted, whole) = (self.wanted(picture.seen(), want), want.whole);
-        let may_cut = self.may_cut(&picture, wanted, whole);
-        let step = match lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) {
+        let may_cut = !uses.pictures && self.may_cut(&picture, wanted, whole);
+        let step = match lock(&self.steps).next(&picture, (want, wanted), may_cut, (self.film, self.seen_here)) {
             Ok(step) => step,
             Err(unsent) => {
                 self.left_out(&picture, unsent);
@@ -191,8 +222,10 @@ impl Encoder {
         let capture = self.epoch.media_time(picture.captured);
         let number = self.next.load(Ordering::Relaxed);
         let mut replenisher = self.replenisher.as_ref().map(lock);
+        replenisher.iter_mut().for_each(|replenisher| replenisher.layered(uses.pictures.then_some(number)));
         let Plan { coded, step, by_share } = self.plan(replenisher.as_deref_mut(), &mut picture, step, whole);
         let settings = Settings { quality: step.quality, position };
+        self.published.iter().for_each(|published| published.picture(number, matches!(coded, Coded::All)));
         match self.threads.encode(number, picture, capture, settings, coded) {
             Ok(encoded) => {
                 self.sent(number, &encoded, begun);
@@ -226,7 +259,7 @@ impl Encoder {
     fn turned(&self, picture: Picture) -> Option<Picture> {
         let Some(turner) = &self.turner else { return Some(picture) };
         let mut turner = lock(turner);
-        let (seen, want) = (turner.seen(&picture), lock(&self.steps).want);
+        let (seen, want) = (turner.seen(&picture), self.want(self.uses()));
         let is_anew = self.passthrough == Passthrough::Off || self.wanted(seen, want) != seen;
         match turner.picture(picture, if is_anew { Loss::Nothing } else { Loss::Edges }) {
             Ok((turned, outcome)) => {
@@ -286,6 +319,23 @@ impl Encoder {
             }
         };
         Plan { coded, step: Step { quality: quality(changed), ..step }, by_share: true }
+    }
+
+    /// What is of use where it is published.
+    fn uses(&self) -> Uses {
+        self.published.as_ref().map(|published| published.uses()).unwrap_or_default()
+    }
+
+    /// What anybody has use for, there and of receivers.
+    fn want(&self, uses: Uses) -> Want {
+        let mut want = lock(&self.steps).want;
+        if uses.pictures {
+            want = Want { pictures: true, pixels: 0, rate: 0, ..want };
+        }
+        if layers::of(self.next.load(Ordering::Relaxed)) < uses.whole && want.whole == Whole::Nobody {
+            want.whole = Whole::Somebody;
+        }
+        want
     }
 
     /// The size that the user and those who see it want of what is seen at this one, where the path takes it.
@@ -389,10 +439,16 @@ impl Encoder {
         if self.silent[0].load(Ordering::Relaxed) || void.is_some_and(|until| block.capture <= until) {
             return;
         }
-        let (block, packet) = lock(&self.opus).push(block, self.wants_packets.load(Ordering::Relaxed));
+        let uses = self.uses();
+        let wants_packets = self.wants_packets.load(Ordering::Relaxed) || (uses.sound && !self.film);
+        let (block, packet) = lock(&self.opus).push(block, wants_packets);
         self.own.iter().for_each(|own| own.sound(&block));
         let capture = self.epoch.media_time(block.capture);
-        self.commands.command(Command::Sound(block.at(capture), packet));
+        let block = block.at(capture);
+        if uses.sound {
+            self.published.iter().for_each(|published| published.sound(&block, packet.as_ref()));
+        }
+        self.commands.command(Command::Sound(block, packet));
     }
 
     /// Whether anybody wants sound as Opus packets.

@@ -1,10 +1,9 @@
-//! What a browser's camera and microphone give, sent to this very program like any other sender's: so it is shown, heard, recorded,
-//! passed on and counted as theirs is. It has a session of its own, which dials ours.
+//! What a browser's camera and microphone give, sent to this very program like any other sender's ([`Visit`]).
 
 use super::encode::{self, Encoder};
+use super::visit::Visit;
 use crate::codec::settings;
-use crate::net::discovery::Directory;
-use crate::net::{self, By, Host};
+use crate::net;
 use crate::slot::Slot;
 use crate::threads::join;
 use crate::web::camera::Feed;
@@ -12,11 +11,11 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::jpeg::segments;
 use eyeline_proto::picture::{Body, Picture, Size, Turn};
+use eyeline_proto::session::Event;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::{self, Command, Event, Session};
 use eyeline_proto::sound::Block;
-use eyeline_proto::wire::record::{Format, Media};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use eyeline_proto::wire::record::Format;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -38,7 +37,7 @@ pub struct Guest {
     sound: Arc<Slot<Block<Instant>>>,
     carriers: Vec<JoinHandle<()>>,
     encoder: Arc<Encoder>,
-    net: net::Handle<Command>,
+    _visit: Visit,
 }
 
 /// Why it cannot be.
@@ -55,24 +54,14 @@ pub enum Error {
 impl Guest {
     /// Comes, as `me`, to the program that waits there.
     pub fn come(me: Identity, to: SocketAddr) -> Result<Guest, Error> {
-        let (now, me) = (Instant::now(), Identity { offers: Media { lossless: false, ..Media::LIVE }, ..me });
-        let epoch = Epoch::new(now);
+        let epoch = Epoch::new(Instant::now());
         let format = Format { rate: None, variable: true, size: None, channels: 1, first: 0 };
-        let core = session::Config { format, ..session::Config::new(me, epoch) };
-        let ip = match to.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        let bind = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let (hosts, directory, last_flush) = (Vec::new(), Directory::default(), net::LAST_FLUSH);
-        let config = net::Config { bind, port: 0, listen: false, hosts, directory, last_flush };
         let told: Arc<OnceLock<Arc<Encoder>>> = Arc::default();
         let heeds = told.clone();
         let on_event = move |event: Event| {
             heeds.get().iter().for_each(|encoder| encoder.heed(&event));
         };
-        let net = net::spawn(Session::new(now, core), config, on_event)?;
+        let visit = Visit::begin(me, epoch, format, on_event)?;
         let encoding = encode::Config {
             quality: QUALITY,
             format,
@@ -83,14 +72,14 @@ impl Guest {
             replenish: true,
             passthrough: Passthrough::Auto,
             own: None,
+            published: None,
         };
-        let encoder = Arc::new(Encoder::new(encoding, net.commands(), None)?);
+        let encoder = Arc::new(Encoder::new(encoding, visit.commands(), None)?);
         // Nothing is told before somebody is dialled.
         let _ = told.set(encoder.clone());
-        let host = net.add_host(Host { name: ip.to_string(), port: to.port(), by: By::Name });
-        net.command(Command::Dial(host, None));
+        visit.dial(to);
         let (pictures, sound) = (Slot::newest(), Slot::dropping(SOUND_AHEAD));
-        let mut guest = Guest { pictures, sound, carriers: Vec::new(), encoder, net };
+        let mut guest = Guest { pictures, sound, carriers: Vec::new(), encoder, _visit: visit };
         guest.carry()?;
         Ok(guest)
     }
@@ -143,7 +132,6 @@ impl Drop for Guest {
         self.sound.close();
         self.encoder.stop();
         self.carriers.drain(..).for_each(join);
-        self.net.command(Command::Stop(String::new()));
     }
 }
 

@@ -18,6 +18,8 @@ pub mod pictures;
 pub mod player;
 pub mod record;
 pub mod recorder;
+#[cfg(feature = "relay")]
+pub mod room;
 pub mod sharpness;
 pub mod show;
 pub mod sink;
@@ -26,5 +28,7 @@ mod steps;
 pub mod tally;
 pub mod tee;
 pub mod track;
+#[cfg(any(feature = "web", feature = "relay"))]
+mod visit;
 #[cfg(feature = "web")]
 pub mod webcast;

@@ -44,7 +44,7 @@ pub struct Steps {
     pub ladder: Ladder,
     /// What the best receiver's path takes.
     pub target: Option<Bitrate>,
-    /// What anybody has use for.
+    /// What receivers have use for.
     pub want: Want,
     /// When the last picture was caught.
     last: Option<Instant>,
@@ -57,12 +57,12 @@ impl Steps {
         Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }
     }
 
-    /// For the next picture, which is to be of the `wanted` size, and of which what changed goes alone where it `may_cut`; or why
-    /// it is to be left out. Who is `seen_here` has use for pictures where no receiver has.
+    /// For the next picture, which is to be of the `wanted` size as anybody may `want` it, and of which what changed goes alone where
+    /// it `may_cut`; or why it is to be left out. Who is `seen_here` has use for pictures where nobody else has.
     pub fn next(
         &mut self,
         picture: &Picture,
-        wanted: Size,
+        (want, wanted): (Want, Size),
         may_cut: bool,
         (film, seen_here): (bool, bool),
     ) -> Result<Step, Unsent> {
@@ -73,7 +73,7 @@ impl Steps {
             self.ladder.note_foreign(jpeg.len(), u64::from(picture.size.width) * u64::from(picture.size.height));
         }
         self.ladder.set_pixels(u64::from(wanted.width) * u64::from(wanted.height));
-        let rate = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
+        let rate = Some(want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
         self.ladder.set_target(self.target.into_iter().chain(rate).min());
         let fitness = match (&picture.body, picture.view) {
             _ if may_cut => Fitness::Changed,
@@ -82,7 +82,7 @@ impl Steps {
         };
         let step = self.ladder.step(fitness);
         self.turn = self.turn.wrapping_add(1);
-        let used = self.want.pictures || seen_here;
+        let used = want.pictures || seen_here;
         let fits = used && self.turn.is_multiple_of(step.every) && !self.ladder.pays(step);
         match (film || fits, used) {
             (true, _) => Ok(step),

@@ -5,7 +5,7 @@ use super::recording::Destination;
 use super::{Command, Env, Host, Idle, Recording, Wrong, file, key, recording, units};
 use clap::error::ErrorKind;
 use eyeline_proto::crypto::{Code, Psk};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +38,15 @@ pub struct Rendezvous {
     pub wait: Option<SocketAddr>,
     /// HOST or `--host`: dial these.
     pub dial: Vec<Host>,
+    /// `--relay`: meet others in a room there.
+    pub relay: Option<super::relay::Relay>,
+}
+
+impl Rendezvous {
+    /// Where anybody else than this very program may come to.
+    pub fn waits_for_others(&self) -> Option<SocketAddr> {
+        self.wait.filter(|at| self.relay.is_none() || at.port() != 0)
+    }
 }
 
 /// `--pair`: a machine is paired with by a code.
@@ -187,6 +196,8 @@ pub(super) struct CommonFlags {
 
     #[command(flatten)]
     rtp: super::rtp::RtpFlags,
+    #[command(flatten)]
+    relay: super::relay::RelayFlags,
     #[cfg(feature = "web")]
     #[command(flatten)]
     web: super::web::WebFlags,
@@ -270,7 +281,7 @@ impl CommonFlags {
         let page = self.web.idle();
         #[cfg(not(feature = "web"))]
         let page = std::iter::empty();
-        self.recording.idle(has_window).chain(page).chain(self.rtp.idle())
+        self.recording.idle(has_window).chain(page).chain(self.rtp.idle()).chain(self.relay.idle())
     }
 
     /// What is recorded goes to stdout.
@@ -305,8 +316,13 @@ impl CommonFlags {
                 "--bind <ADDR> says where to wait, and --host <HOST> dials: leave one of them out, or say --wait to do both";
             return Err(Wrong::conflict(sentence));
         }
-        let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
-        let rendezvous = Rendezvous { wait, dial };
+        // Those of a relay's room come to us in this machine; nobody else does, unless that is said.
+        let by_relay_alone = self.relay.is_given() && !self.wait && self.bind.is_none();
+        let wait = match by_relay_alone {
+            true => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            false => waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port)),
+        };
+        let mut rendezvous = Rendezvous { wait, dial, relay: None };
         let pairing = self.pair.as_deref().map(|typed| pairing(typed, &rendezvous)).transpose()?;
         // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
         let of_config = |flag: &str| env.of_config.iter().any(|said| said == flag);
@@ -323,9 +339,10 @@ impl CommonFlags {
         #[cfg(feature = "web")]
         let web = self.web.resolve()?;
         let rtp = self.rtp.resolve()?;
+        rendezvous.relay = self.relay.resolve(key.is_some())?;
         let on_terminal = env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
         let (name, doctor, only_paired) = (self.name, self.doctor, self.only_paired);
-        let (announce, direct) = (!self.no_announce, !self.no_direct);
+        let (announce, direct) = (!self.no_announce && !by_relay_alone, !self.no_direct);
         let typed_digits =
             env.stdin_is_terminal && env.stdout_is_terminal && env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
         let to_stdout = recording.file == Some(Destination::Stdout);

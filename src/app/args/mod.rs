@@ -16,6 +16,7 @@ mod loose;
 pub mod pattern;
 pub mod recording;
 pub mod recv;
+pub mod relay;
 pub mod rtp;
 pub mod send;
 pub mod showing;
@@ -264,12 +265,12 @@ mod tests {
     }
 
     fn dials(dial: Vec<Host>) -> Rendezvous {
-        Rendezvous { wait: None, dial }
+        Rendezvous { wait: None, dial, relay: None }
     }
 
     #[test]
     fn without_a_host_it_waits_on_every_address() {
-        let waits = |address: &str| Rendezvous { wait: Some(address.parse().unwrap()), dial: Vec::new() };
+        let waits = |address: &str| Rendezvous { wait: Some(address.parse().unwrap()), dial: Vec::new(), relay: None };
         assert_eq!(common("send").rendezvous, waits("[::]:9688"));
         assert_eq!(common("send --bind 192.168.1.20 -p 5000").rendezvous, waits("192.168.1.20:5000"));
     }

@@ -168,7 +168,7 @@ impl Program for Call<'_> {
             return Ok(Some(End::Over));
         }
         if let Some(sending) = &mut self.sending {
-            sending.follow_takers(&run.net)?;
+            sending.follow_takers(run)?;
         }
         self.ring.sound(now, self.viewing.speaker.as_ref().map(Speaker::mixer));
         while let Some(Unspoken { by, line }) = self.unsaid.due(now) {

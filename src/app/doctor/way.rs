@@ -104,7 +104,7 @@ pub fn hosts(needs: &Needs, common: &Common) -> Vec<Finding> {
     dial.iter()
         .map(|host| {
             let what = format!("the way to {host}");
-            let one = super::super::args::Rendezvous { wait: None, dial: vec![host.clone()] };
+            let one = super::super::args::Rendezvous { wait: None, dial: vec![host.clone()], relay: None };
             // A receiver lets in who has something for it, a sender who wants something.
             let offers = if needs.offers { Media { pictures: true, sound: true, lossless: false } } else { Media::NONE };
             let wants = if needs.wants { Media::LIVE } else { Media::NONE };

@@ -185,7 +185,7 @@ impl Program for Send<'_> {
         while let Some(sentence) = self.recording.said() {
             self.preview.iter_mut().for_each(|preview| preview.notes(&sentence));
         }
-        self.sending.follow_takers(&run.net)?;
+        self.sending.follow_takers(run)?;
         self.sending.turn(now, &run.net);
         Ok(None)
     }

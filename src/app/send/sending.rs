@@ -65,6 +65,8 @@ pub struct Sending<'a> {
     tee: Tee,
     /// It was taken by somebody here when that was looked at last.
     taken: bool,
+    /// When it was watched through a relay last: it is taken for watched as long as the source of peers that are silent is open.
+    relayed: Option<Instant>,
     /// It came to its end, and is opened no more.
     over: bool,
     /// The user closed the camera.
@@ -96,6 +98,7 @@ impl<'a> Sending<'a> {
             replenish: config.replenish,
             passthrough: config.passthrough,
             own: Some(own),
+            published: run.published(),
         };
         let encoder = Arc::new(Encoder::new(encoding, run.net.commands(), sink).code(ExitCode::Failed)?);
         let mut sending = Sending {
@@ -117,6 +120,7 @@ impl<'a> Sending<'a> {
             watching: false,
             tee: tee.clone(),
             taken: false,
+            relayed: None,
             over: false,
             closed: false,
             steering: None,
@@ -133,19 +137,26 @@ impl<'a> Sending<'a> {
         self.steering = self.plan.film_length().map(Steering::new);
     }
 
-    /// What is live is recorded, or shown in browsers, whoever else watches; a film waits.
+    /// It is watched through a relay; or, where it is live, recorded, or shown in browsers, whoever else watches.
     fn is_taken(&self) -> bool {
-        self.tee.is_on() && !self.plan.is_film()
+        self.relayed.is_some() || self.tee.is_on() && !self.plan.is_film()
     }
 
     /// Starts where somebody here takes it, and ends where nobody does any longer, and nobody else watches.
-    pub fn follow_takers(&mut self, net: &net::Handle<Command>) -> Result<(), Failure> {
+    pub fn follow_takers(&mut self, run: &Run<'_>) -> Result<(), Failure> {
+        if run.is_relayed() {
+            if self.relayed.replace(Instant::now()).is_none() {
+                tracing::info!("watched through the relay");
+            }
+        } else if self.relayed.is_some_and(|last| last.elapsed() >= LINGER) {
+            self.relayed = None;
+        }
         let taken = self.is_taken();
         if std::mem::replace(&mut self.taken, taken) != taken {
             if taken {
                 self.start()?;
             } else if !self.watching && self.closes.is_none() {
-                self.close(net);
+                self.close(&run.net);
             }
         }
         Ok(())

@@ -51,8 +51,18 @@ impl Camera {
         let (sender, slices) = channel();
         let format = Format { rate: Some(Rate::DEFAULT), variable: false, size: Some(size), channels: 0, first: 0 };
         let epoch = Epoch::new(Instant::now());
-        let config =
-            Config { quality: 80, format, film: false, turn, width: None, epoch, replenish: true, passthrough, own: None };
+        let config = Config {
+            quality: 80,
+            format,
+            film: false,
+            turn,
+            width: None,
+            epoch,
+            replenish: true,
+            passthrough,
+            own: None,
+            published: None,
+        };
         let encoder = Encoder::new(config, Commands::unheard(), Some(Box::new(Slices(sender)))).unwrap();
         encoder.set_target(Some(Bitrate(kilobits * 1000)));
         Camera { encoder, slices, size, next: Instant::now() }

@@ -40,6 +40,7 @@ impl Desk {
             replenish: true,
             passthrough,
             own: None,
+            published: None,
             turn: Turn::NONE,
         };
         let encoder = Encoder::new(config, Commands::unheard(), Some(Box::new(Slices(sender)))).unwrap();
