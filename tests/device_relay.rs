@@ -1,0 +1,199 @@
+//! `--relay` through a cluster of real moq-relay nodes, in a network namespace of the test's own. Needs root, or leave for users to
+//! make namespaces; `tc` (iproute2); and moq-relay (`scripts/install relay`).
+
+#![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
+
+#[path = "support/folder.rs"]
+mod folder;
+#[path = "support/namespace.rs"]
+mod namespace;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/relay.rs"]
+mod relay;
+
+use folder::Folder;
+use namespace::Namespace;
+use nix::sys::signal::Signal;
+use program::{CALL, Program, RECV, SEND};
+use relay::{Certificates, HERE, PORT, PUBLIC, link};
+use serde_json::Value;
+use std::cell::Cell;
+use std::fs;
+
+const KEY: &str = "--key a-key-of-the-test";
+
+/// A machine with itself alone.
+fn alone() -> Namespace {
+    let namespace = Namespace::new(None);
+    assert!(namespace.ip("link set lo up"));
+    namespace
+}
+
+fn send(network: &Namespace, more: &str) -> Program {
+    network.start(SEND, &format!("--test --name anna {KEY} {more}"))
+}
+
+/// `recv` that writes sound to a file, and counts pictures.
+fn recv(network: &Namespace, folder: &Folder, more: &str) -> Program {
+    let sound = folder.0.join("sound.wav");
+    network.start(RECV, &format!("--no-window --audio-output {} {KEY} --stats json {more}", sound.display()))
+}
+
+/// The same that decodes pictures, and has no sound.
+fn watch(network: &Namespace, more: &str) -> Program {
+    network.start(RECV, &format!("--no-window --no-audio {KEY} --stats json {more}"))
+}
+
+fn number(stats: &Value, name: &str) -> f64 {
+    stats[name].as_f64().unwrap_or_default()
+}
+
+/// Waits for statistics of a second in which pictures came as they should.
+fn flows(program: &mut Program) -> Value {
+    let before = Cell::new(f64::MAX);
+    program.stats_with(|stats| {
+        let whole = number(stats, "whole");
+        whole - before.replace(whole) >= 24.0
+    })
+}
+
+#[test]
+fn a_cluster_brings_pictures_and_sound_from_its_first_node_to_its_last() {
+    let (network, folder) = (alone(), Folder::new("relay-cluster"));
+    let certificates = Certificates::new("relay-cluster-tls", &[HERE]);
+    let _first = certificates.node(&network, HERE, PORT, PUBLIC);
+    let _second = certificates.node(&network, HERE, PORT + 1, &format!("{PUBLIC} {}", link(HERE, PORT)));
+    let _third = certificates.node(&network, HERE, PORT + 2, &format!("{PUBLIC} {}", link(HERE, PORT + 1)));
+    let mut anna = send(&network, &certificates.room(HERE, PORT));
+    anna.said("in the room 127.0.0.1:24443");
+    let mut bert = recv(&network, &folder, &certificates.room(HERE, PORT + 2));
+    bert.said("anna ");
+    anna.said("watched through the relay");
+    let first = flows(&mut bert);
+    let mut last = first.clone();
+    (0..4).for_each(|_| last = bert.stats());
+    assert_eq!((number(&last, "partial"), number(&last, "lost")), (0.0, 0.0), "{last}");
+    let a_second = (number(&last, "whole") - number(&first, "whole")) / 4.0;
+    println!("{a_second} pictures a second");
+    assert!(a_second > 27.0, "{a_second} a second");
+    assert_eq!(bert.stop(Signal::SIGINT), 0);
+    anna.said("nobody watches: the source is closed");
+    let seconds = hound::WavReader::open(folder.0.join("sound.wav")).unwrap().duration() as f64 / 48_000.0;
+    assert!(seconds > 4.0, "{seconds} s of sound");
+    assert_eq!(anna.stop(Signal::SIGINT), 0);
+}
+
+#[test]
+fn who_has_another_key_sees_that_somebody_is_there_and_nothing_else() {
+    let network = alone();
+    let certificates = Certificates::new("relay-key-tls", &[HERE]);
+    let _node = certificates.node(&network, HERE, PORT, PUBLIC);
+    let mut anna = send(&network, &certificates.room(HERE, PORT));
+    anna.said("in the room");
+    let room = certificates.room(HERE, PORT);
+    let mut eve = network.start(RECV, &format!("--no-window --no-audio --key another-key-of-the-test --stats json {room}"));
+    eve.said("with another --key: nothing is shown of that");
+    // The one with the key, beside it, is served.
+    let mut bert = watch(&network, &room);
+    flows(&mut bert);
+    eve.forget_stats();
+    let stats = eve.stats();
+    assert_eq!((number(&stats, "fps"), number(&stats, "bytes")), (0.0, 0.0), "{stats}");
+}
+
+#[test]
+fn what_is_joined_to_jpegs_comes_whole() {
+    let (network, folder) = (alone(), Folder::new("relay-whole"));
+    let certificates = Certificates::new("relay-whole-tls", &[HERE]);
+    let _node = certificates.node(&network, HERE, PORT, PUBLIC);
+    let _anna = send(&network, &certificates.room(HERE, PORT));
+    let file = folder.0.join("all.mjpeg");
+    let room = certificates.room(HERE, PORT);
+    let mut bert = watch(&network, &format!("{room} --output {}", file.display()));
+    flows(&mut bert);
+    flows(&mut bert);
+    assert_eq!(bert.stop(Signal::SIGINT), 0);
+    let heard = bert.heard();
+    assert!(!heard.contains("left out of the file"), "{heard}");
+    let bytes = fs::read(file).unwrap();
+    let pictures = bytes.windows(2).filter(|two| two == b"\xff\xd8").count();
+    assert!(pictures > 40, "{pictures} pictures");
+}
+
+#[test]
+fn those_who_call_in_a_room_see_and_hear_each_other() {
+    let network = alone();
+    let certificates = Certificates::new("relay-call-tls", &[HERE]);
+    let _node = certificates.node(&network, HERE, PORT, PUBLIC);
+    let room = certificates.room(HERE, PORT);
+    let call = |name: &str| {
+        let args = format!("--test -s 320x240 --no-audio --no-window --name {name} {KEY} --stats json {room}");
+        network.start(CALL, &args)
+    };
+    let mut all = ["anna", "bert", "cleo"].map(call);
+    for (at, program) in all.iter_mut().enumerate() {
+        // Of both others, at once.
+        let stats = program.stats_with(|stats| {
+            let tracks = stats["tracks"].as_array().map_or(&[][..], Vec::as_slice);
+            stats["role"] == "recv" && tracks.len() == 2 && tracks.iter().all(|track| number(track, "whole") > 40.0)
+        });
+        assert!(stats["tracks"].to_string().contains(["bert", "cleo", "anna"][at]), "{stats}");
+    }
+    let [mut anna, mut bert, _cleo] = all;
+    assert_eq!(bert.stop(Signal::SIGINT), 0);
+    anna.said("bert");
+    anna.stats_with(|stats| stats["role"] == "recv" && stats["tracks"].as_array().is_some_and(|tracks| tracks.len() == 1));
+}
+
+/// The longest that no picture was shown, ms, until pictures flow again.
+fn stood(bert: &mut Program) -> f64 {
+    let mut longest: f64 = 0.0;
+    let mut still = 0.0;
+    loop {
+        let stats = bert.stats();
+        still = if number(&stats, "fps") == 0.0 { still + 1000.0 } else { 0.0 };
+        longest = longest.max(stats["interval_ms"]["p99"].as_f64().unwrap_or(still));
+        if number(&stats, "fps") >= 24.0 && longest > 300.0 {
+            return longest;
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_is_gone_around() {
+    let network = alone();
+    let certificates = Certificates::new("relay-killed-tls", &[HERE]);
+    let _first = certificates.node(&network, HERE, PORT, PUBLIC);
+    let second = certificates.node(&network, HERE, PORT + 1, &format!("{PUBLIC} {}", link(HERE, PORT)));
+    // The straight way is the dearer one.
+    let dear = format!("--cluster-connect https://{HERE}:{PORT}/?cost=10");
+    let _third = certificates.node(&network, HERE, PORT + 2, &format!("{PUBLIC} {} {dear}", link(HERE, PORT + 1)));
+    let _anna = send(&network, &certificates.room(HERE, PORT));
+    let mut bert = watch(&network, &certificates.room(HERE, PORT + 2));
+    flows(&mut bert);
+    bert.forget_stats();
+    second.signal(Signal::SIGKILL);
+    let stood = stood(&mut bert);
+    println!("pictures stood {stood} ms");
+    assert!(stood < 3000.0, "pictures stood {stood} ms");
+}
+
+#[test]
+fn a_node_that_was_away_is_come_back_to() {
+    let network = alone();
+    let certificates = Certificates::new("relay-away-tls", &[HERE]);
+    let node = certificates.node(&network, HERE, PORT, PUBLIC);
+    let mut anna = send(&network, &certificates.room(HERE, PORT));
+    let mut bert = watch(&network, &certificates.room(HERE, PORT));
+    flows(&mut bert);
+    drop(node);
+    anna.said("the relay is lost");
+    bert.said("the relay is lost");
+    bert.stats_with(|stats| number(stats, "fps") == 0.0);
+    let _node = certificates.node(&network, HERE, PORT, PUBLIC);
+    anna.said("in the room");
+    flows(&mut bert);
+    let sentences = bert.heard().matches("the relay is lost").count();
+    assert_eq!(sentences, 1, "{}", bert.heard());
+}
