@@ -197,3 +197,66 @@ fn a_node_that_was_away_is_come_back_to() {
     let sentences = bert.heard().matches("the relay is lost").count();
     assert_eq!(sentences, 1, "{}", bert.heard());
 }
+
+/// Two machines, and what the way from the first to the second takes, in Mbit/s.
+fn joined(rate: u32) -> (Namespace, Namespace) {
+    let (near, far) = (alone(), Namespace::new(None));
+    let made = far.ip("link set lo up")
+        && near.ip(&format!("link add wire type veth peer name wire netns {}", far.id()))
+        && near.ip(&format!("addr add {NEAR}/24 dev wire"))
+        && near.ip("link set wire up")
+        && far.ip("addr add 10.77.0.2/24 dev wire")
+        && far.ip("link set wire up");
+    assert!(made, "two machines and a wire: `ip` is in iproute2");
+    let shape = format!("{} tc qdisc add dev wire root tbf rate {rate}mbit burst 16kb latency 98ms", near.enter());
+    assert!(program::command("nsenter", &shape).status().is_ok_and(|status| status.success()), "`tc` is in iproute2");
+    (near, far)
+}
+
+const NEAR: &str = "10.77.0.1";
+
+#[test]
+fn a_way_that_takes_less_than_half_brings_fewer_pictures_none_of_them_late_and_all_of_the_sound() {
+    const RATE: u32 = 10;
+    let (near, far) = joined(RATE);
+    let folder = Folder::new("relay-thin");
+    let certificates = Certificates::new("relay-thin-tls", &[NEAR]);
+    let _node = certificates.node(&near, NEAR, PORT, PUBLIC);
+    let room = certificates.room(NEAR, PORT);
+    let mut anna = send(&near, &format!("--replenish off -q 93 --stats json {room}"));
+    let pictures = folder.0.join("pictures.y4m");
+    nix::unistd::mkfifo(&pictures, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let taken = pictures.clone();
+    let reader = std::thread::spawn(move || std::io::copy(&mut fs::File::open(taken).unwrap(), &mut std::io::sink()));
+    let mut bert = recv(&far, &folder, &format!("{room} --output {}", pictures.display()));
+    // What there is no room for is found out, and left out.
+    (0..8).for_each(|_| drop(bert.stats()));
+    anna.forget_stats();
+    let before = anna.stats();
+    let first = bert.stats();
+    let (mut last, mut latencies) = (first.clone(), Vec::new());
+    for _ in 0..8 {
+        last = bert.stats();
+        latencies.extend(last["latency_ms"]["all"]["p50"].as_f64());
+    }
+    (0..7).for_each(|_| drop(anna.stats()));
+    let after = anna.stats();
+    let came = |name: &str| number(&last, name) - number(&first, name);
+    let sent = |name: &str| number(&after, name) - number(&before, name);
+    let picture = sent("encoded_bytes") / sent("pictures");
+    let needs = picture * 8.0 / f64::from(RATE) / 1000.0;
+    latencies.sort_by(f64::total_cmp);
+    let p50 = latencies[latencies.len() / 2];
+    println!(
+        "thin: {:.1} Mbit/s offered for {RATE}; {:.1} pictures a second; p50 {p50:.0} ms, a picture takes {needs:.0} ms of the way; {} blocks in 8 s",
+        sent("encoded_bytes") / 8.0 * 8.0 / 1e6,
+        came("whole") / 8.0,
+        came("blocks")
+    );
+    assert!(sent("encoded_bytes") * 8.0 / 8.0 / 1e6 > 2.0 * f64::from(RATE), "{after}");
+    assert!(came("whole") / 8.0 >= 6.0, "{} pictures a second", came("whole") / 8.0);
+    assert!(p50 <= 1.5 * needs, "p50 {p50} ms where a picture takes {needs}");
+    assert!(came("blocks") >= 790.0, "{} blocks of sound in 8 s", came("blocks"));
+    assert_eq!(bert.stop(Signal::SIGINT), 0);
+    reader.join().unwrap().unwrap();
+}

@@ -4,7 +4,7 @@
 //! comes in by a [`Visit`](super::visit::Visit). The path of a broadcast is `NAME/ID`: the name in clear, for a relay's tokens may
 //! say who may publish under which; and the random one by which its key is derived.
 //!
-//! A frame is (PROTOCOL §11) of a picture `u8 index ++ sealed(u8 count ++ slice)`, of sound `sealed(u8 form ++ block)`.
+//! A frame is (PROTOCOL §9) of a picture `u8 index ++ sealed(u8 count ++ slice)`, of sound `sealed(u8 form ++ block)`.
 
 mod attendee;
 mod publisher;

@@ -17,6 +17,9 @@ const SILENT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mil
 /// From one try to the next, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
+/// Whoever is not let in is connected all the same, for a moment.
+const SETTLES: Duration = Duration::from_millis(250);
+
 /// Where there is no answer for so long, it is said.
 const AFTER: Duration = Duration::from_secs(4);
 
@@ -165,12 +168,21 @@ async fn keep(client: &moq_tokio::Client, url: &Url, takes: Option<Arc<AtomicU64
             std::future::pending::<()>().await
         };
         let status = async {
+            let mut told = false;
             loop {
-                match connection.status().await {
-                    Ok(Status::Connected) => tell(News::Connected),
-                    Ok(Status::Disconnected) => tell(News::Lost),
-                    Ok(_) => {}
-                    Err(error) => return error,
+                let is_connected = connection.connected();
+                let status = tokio::select! {
+                    status = connection.status() => Some(status),
+                    () = tokio::time::sleep(SETTLES), if is_connected && !told => None,
+                };
+                match status {
+                    None => {
+                        told = true;
+                        tell(News::Connected);
+                    }
+                    Some(Ok(Status::Disconnected)) if std::mem::take(&mut told) => tell(News::Lost),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return error,
                 }
             }
         };
