@@ -51,7 +51,8 @@ impl Node {
     /// Time on all cores so far.
     fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        let fields: Vec<u64> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().filter_map(|it| it.parse().ok()).collect();
         // Behind the name and the state (a letter): utime and stime are the 12th and 13th of numbers, in 1/100 s.
         Duration::from_millis(10 * (fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0)))
     }
@@ -144,7 +145,9 @@ fn measure(takers: usize, (bytes, kind): (usize, &str)) {
     let mut came = std::mem::take(&mut *came.lock().unwrap());
     let due = (next - before) as f64 * takers as f64;
     came.latencies.sort();
-    let ms = |share: f64| came.latencies.get((came.latencies.len() as f64 * share) as usize).map_or(f64::NAN, |it| it.as_secs_f64() * 1000.0);
+    let ms = |share: f64| {
+        came.latencies.get((came.latencies.len() as f64 * share) as usize).map_or(f64::NAN, |it| it.as_secs_f64() * 1000.0)
+    };
     let gbit = came.bytes as f64 * 8.0 / MEASURED.as_secs_f64() / 1e9;
     println!(
         "| {takers:>3} | {kind:<12} | {:>5.1} % | {:>6.1} | {:>7.1} | {gbit:>6.3} | {cores:>5.2} | {:>5.2} |",

@@ -4,7 +4,7 @@
 //! each importing only what is below it (`tests/layers.rs` checks both crates):
 //!
 //! ```text
-//! bin → app → pipeline → {capture, codec, present, net, web} → {fit, voice_processing} → sound_card → {slot → threads, eyeline_proto}
+//! bin → app → pipeline → {capture, codec, present, net, relay, web} → {fit, voice_processing} → sound_card → {slot → threads, eyeline_proto}
 //! ```
 //!
 //! See ARCHITECTURE.md for the house and PROTOCOL.md for the bytes.

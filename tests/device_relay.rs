@@ -198,6 +198,32 @@ fn a_node_that_was_away_is_come_back_to() {
     assert_eq!(sentences, 1, "{}", bert.heard());
 }
 
+#[test]
+fn who_has_a_token_for_it_publishes_and_watches_and_whoever_has_none_is_told_that_he_is_refused() {
+    let network = alone();
+    let certificates = Certificates::new("relay-token-tls", &[HERE]);
+    let mut tokens = network.start("python3", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/token_server.py"));
+    tokens.said("listening");
+    let _node = certificates.node(&network, HERE, PORT, "--auth-url http://127.0.0.1:4440/");
+    let _anna = send(&network, &room(&certificates, "class", "teacher"));
+    let mut bert = watch(&network, &room(&certificates, "class", "pupil"));
+    flows(&mut bert);
+    for (room, token) in [("class", "forged"), ("class", ""), ("staff", "pupil")] {
+        let mut eve = watch(&network, &self::room(&certificates, room, token));
+        let said = eve.said("refuses us");
+        assert!(said.contains(&format!("127.0.0.1:24443/{room}")) && !said.contains("jwt=p"), "{said}");
+        let stats = eve.stats();
+        assert_eq!((number(&stats, "whole"), number(&stats, "bytes")), (0.0, 0.0), "{stats}");
+        let heard = eve.heard();
+        assert!(!heard.contains("in the room") && !heard.contains("is lost"), "{heard}");
+    }
+}
+
+/// The flags by which a program goes to this room with a token.
+fn room(certificates: &Certificates, room: &str, token: &str) -> String {
+    format!("--relay https://{HERE}:{PORT}/{room}?jwt={token} --relay-ca {}", certificates.path("ca.pem"))
+}
+
 /// Two machines, and what the way from the first to the second takes, in Mbit/s.
 fn joined(rate: u32) -> (Namespace, Namespace) {
     let (near, far) = (alone(), Namespace::new(None));

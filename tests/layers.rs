@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 11] = [
     &["bin"],
     &["app"],
     &["pipeline"],
-    &["capture", "codec", "present", "net", "web"],
+    &["capture", "codec", "present", "net", "relay", "web"],
     &["fit", "voice_processing"],
     &["sound_card"],
     &["session"],
