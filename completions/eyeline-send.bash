@@ -23,7 +23,7 @@ _eyeline__send() {
 
     case "${cmd}" in
         eyeline__send)
-            opts="-s -r -q -b -p -v -h -V --host --camera --file --screen --test --loop --mic --no-video --no-audio --sound --require-audio --resolution --size --framerate --fps --exposure --keep-fps --zoom --focus --rotate --mirror --flip --quality --replenish --passthrough --width --bitrate --preview --title --geometry --always-on-top --borderless --port --wait --bind --no-reconnect --key --key-file --pair --only-paired --forget --name --no-announce --no-direct --list --doctor --duration --stats --record --record-split --snapshot --record-last --metrics --rtp --sdp --web --web-tls --web-cert --web-key --web-name --web-token --verbose --quiet --color --print-config --no-config --help --version"
+            opts="-s -r -q -b -p -v -h -V --host --camera --file --screen --test --loop --mic --no-video --no-audio --sound --require-audio --resolution --size --framerate --fps --exposure --keep-fps --zoom --focus --rotate --mirror --flip --quality --replenish --passthrough --width --bitrate --preview --title --geometry --always-on-top --borderless --port --wait --bind --no-reconnect --key --key-file --pair --only-paired --forget --name --no-announce --no-direct --list --doctor --duration --stats --record --record-split --snapshot --record-last --metrics --rtp --sdp --relay --relay-ca --web --web-tls --web-cert --web-key --web-name --web-token --verbose --quiet --color --print-config --no-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -198,6 +198,14 @@ _eyeline__send() {
                     return 0
                     ;;
                 --sdp)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay-ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -69,6 +69,9 @@ impl Awaited {
         #[cfg(feature = "relay")]
         if let Some(relay) = &rendezvous.relay {
             places.push(format!("in the room {}", relay.shown()));
+            let other = format!("{} --relay https://{} --key …", other(program), relay.shown()).replace(' ', "\u{a0}");
+            welcome =
+                vec![nobody(program).into(), String::new(), format!("room:  {}", relay.shown()), format!("to join it:  {other}")];
         }
         if let Some(address) = rendezvous.waits_for_others() {
             let addresses = own::addresses(address.ip());
@@ -193,19 +196,22 @@ pub fn other(program: &str) -> &'static str {
     }
 }
 
-/// How others reach us who wait: each line is what it is about, and what there is to know. A command stays on one line where
-/// it can: its spaces do not break.
-fn welcoming(program: &str, admitted: Admitted, bound: IpAddr, addresses: &[IpAddr], port: u16) -> Vec<String> {
-    let nobody = match program {
+fn nobody(program: &str) -> &'static str {
+    match program {
         "recv" => "Nobody sends yet.",
         "send" => "Nobody watches yet.",
         _ => "Nobody else is here yet.",
-    };
+    }
+}
+
+/// How others reach us who wait: each line is what it is about, and what there is to know. A command stays on one line where
+/// it can: its spaces do not break.
+fn welcoming(program: &str, admitted: Admitted, bound: IpAddr, addresses: &[IpAddr], port: u16) -> Vec<String> {
     let key = if matches!(admitted, Admitted::Keyed | Admitted::KeyedOrPaired) { " --key …" } else { "" };
     let command = |address| format!("{}{key}", command(other(program), address, port)).replace(' ', "\u{a0}");
     let first = command(addresses.first().copied());
     let run = if bound.is_loopback() { "on this machine" } else { "on the other machine" };
-    let mut lines = vec![nobody.to_string(), String::new(), format!("{run}:  {first}")];
+    let mut lines = vec![nobody(program).to_string(), String::new(), format!("{run}:  {first}")];
     let more = addresses.iter().skip(1).take(MOST_ADDRESSES - 1);
     lines.extend(more.map(|address| format!("or:  {}", command(Some(*address)))));
     lines.push(format!("port:  {port}, UDP and TCP"));

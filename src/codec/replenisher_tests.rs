@@ -5,6 +5,7 @@ use crate::codec::decoder::Decoder;
 use crate::codec::encoder::{At, Coded, EncoderThreads};
 use crate::codec::scenes::{Flicker, Moment, Noise, Room, psnr};
 use crate::codec::testing::{SETTINGS, planes_from};
+use eyeline_proto::media::layers::{self, LAYERS};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, Picture};
 use eyeline_proto::time::MediaTime;
@@ -31,6 +32,8 @@ struct Camera {
     /// The share that may be refined.
     room_for: f64,
     owed: Owed,
+    /// What is shown where so many layers are taken, one and more, where pictures are of any.
+    layers: Option<[Vec<u8>; LAYERS]>,
 }
 
 /// What was sent of one picture.
@@ -58,6 +61,7 @@ impl Camera {
             number: 0,
             room_for: 1.0,
             owed: Owed::Nothing,
+            layers: None,
         }
     }
 
@@ -67,8 +71,10 @@ impl Camera {
     }
 
     fn give(&mut self, mut planes: Vec<u8>) -> Sent {
+        let number = self.number;
         self.captured += PERIOD;
         self.number += 1;
+        self.replenisher.layered(self.layers.is_some().then_some(number));
         let (kind, room) = ((Sampling::Yuv420, SIZE), self.room_for);
         let due = self.replenisher.look(&mut planes, kind, &self.owed, self.captured, |_| room).cloned();
         let coded = due.as_ref().map_or(Coded::All, |due| Coded::Some {
@@ -78,7 +84,13 @@ impl Camera {
             whole: None,
         });
         let bytes = encode(&self.pool, planes, coded);
-        draw(&mut self.canvas, self.slices.try_iter());
+        // In layers nobody is sent what somebody else lacks.
+        let is_published = |slice: &Slice| self.layers.is_none() || slice.index < slice.head().shared;
+        let slices: Vec<Slice> = self.slices.try_iter().filter(is_published).collect();
+        for canvas in self.layers.iter_mut().flat_map(|canvases| &mut canvases[layers::of(number)..]) {
+            draw(canvas, slices.iter().cloned());
+        }
+        draw(&mut self.canvas, slices.into_iter());
         Sent { due, bytes }
     }
 
@@ -312,4 +324,29 @@ fn a_picture_that_is_too_short_is_left_to_the_encoder_to_refuse() {
     let mut short = vec![0; Sampling::Yuv420.bytes(SIZE) - 1];
     let kind = (Sampling::Yuv420, SIZE);
     assert!(Replenisher::default().look(&mut short, kind, &Owed::Nothing, Instant::now(), |_| 1.0).is_none());
+}
+
+/// Who takes an eighth of the pictures sees of each what others see of it, to the last bit: nothing is left of those between.
+#[test]
+fn whoever_takes_fewer_layers_sees_of_each_picture_what_all_see() {
+    let mut camera = Camera::new();
+    camera.layers = Some(std::array::from_fn(|_| camera.canvas.clone()));
+    let still_scene = noisy(2.0);
+    for number in 0..240u64 {
+        // Somebody comes and moves about, and goes; the light drifts at the end.
+        let head = (number / 60 % 2 == 1).then(|| (0.3 + 0.002 * (number % 60) as f32, 0.5));
+        let light = 1.0 + 0.0005 * number.saturating_sub(200) as f32;
+        let moment = Moment { head, light, ..still_scene };
+        camera.owed = if number % 50 == 7 { Owed::All } else { Owed::Nothing };
+        camera.take(&moment);
+        let canvases = camera.layers.as_ref().unwrap();
+        for (layer, canvas) in canvases.iter().enumerate().skip(layers::of(number)) {
+            let other = canvas.iter().zip(&camera.canvas).filter(|(one, all)| one != all).count();
+            assert_eq!(other, 0, "picture {number}, {} layers", layer + 1);
+        }
+    }
+    camera.run(150, |_| still_scene);
+    let (after, (whole, _)) = (camera.quality(&still_scene), camera.whole(&still_scene));
+    println!("in layers: {after:.2} dB, sent whole {whole:.2}");
+    assert!(after > whole + 2.0, "what stands still is refined in layers, too: {after} dB, sent whole {whole}");
 }
