@@ -51,10 +51,10 @@ impl Node {
     /// Time on all cores so far.
     fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap_or_default().split_whitespace().filter_map(|it| it.parse().ok()).collect();
-        // Behind the name and the state (a letter): utime and stime are the 12th and 13th of numbers, in 1/100 s.
-        Duration::from_millis(10 * (fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0)))
+        // Behind the name: its state, and ten numbers before these two, in hundredths of a second.
+        let behind: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = behind.get(11..13).unwrap_or_default().iter().filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+        Duration::from_millis(10 * ticks)
     }
 }
 

@@ -231,7 +231,7 @@ fn joined(rate: u32) -> (Namespace, Namespace) {
         && near.ip(&format!("link add wire type veth peer name wire netns {}", far.id()))
         && near.ip(&format!("addr add {NEAR}/24 dev wire"))
         && near.ip("link set wire up")
-        && far.ip("addr add 10.77.0.2/24 dev wire")
+        && far.ip(&format!("addr add {FAR}/24 dev wire"))
         && far.ip("link set wire up");
     assert!(made, "two machines and a wire: `ip` is in iproute2");
     let shape = format!("{} tc qdisc add dev wire root tbf rate {rate}mbit burst 16kb latency 98ms", near.enter());
@@ -240,6 +240,7 @@ fn joined(rate: u32) -> (Namespace, Namespace) {
 }
 
 const NEAR: &str = "10.77.0.1";
+const FAR: &str = "10.77.0.2";
 
 #[test]
 fn a_way_that_takes_less_than_half_brings_fewer_pictures_none_of_them_late_and_all_of_the_sound() {
@@ -285,4 +286,24 @@ fn a_way_that_takes_less_than_half_brings_fewer_pictures_none_of_them_late_and_a
     assert!(came("blocks") >= 790.0, "{} blocks of sound in 8 s", came("blocks"));
     assert_eq!(bert.stop(Signal::SIGINT), 0);
     reader.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_publisher_whose_line_takes_less_sends_what_it_takes_and_all_of_the_sound() {
+    // Its line is the thin one: the relay is at the other end.
+    let (near, far) = joined(4);
+    let folder = Folder::new("relay-uplink");
+    let certificates = Certificates::new("relay-uplink-tls", &[FAR]);
+    let _node = certificates.node(&far, FAR, PORT, PUBLIC);
+    let room = certificates.room(FAR, PORT);
+    let _anna = send(&near, &format!("--replenish off {room}"));
+    let mut bert = recv(&far, &folder, &room);
+    (0..8).for_each(|_| drop(bert.stats()));
+    let first = bert.stats();
+    let mut last = first.clone();
+    (0..8).for_each(|_| last = bert.stats());
+    let came = |name: &str| (number(&last, name) - number(&first, name)) / 8.0;
+    println!("uplink: {:.1} pictures a second, {:.1} blocks, {:.2} Mbit/s", came("whole"), came("blocks"), came("bytes") * 8e-6);
+    assert!(came("whole") >= 5.0, "{} pictures a second", came("whole"));
+    assert!(came("blocks") >= 98.0, "{} blocks of sound a second", came("blocks"));
 }

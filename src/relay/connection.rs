@@ -1,13 +1,14 @@
 //! The connection to a relay, kept and made anew, on a thread of its own.
 
 use super::follow::{Company, follow};
-use super::publish::{Inlet, Outlet, pipe, publish};
+use super::publish::{Inlet, Outlet, Way, pipe, publish};
+use eyeline_proto::media::uplink::Uplink;
+use moq_net::{cache, origin};
 use moq_tokio::{Status, connect, quic};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -23,8 +24,14 @@ const SETTLES: Duration = Duration::from_millis(250);
 /// Where there is no answer for so long, it is said.
 const AFTER: Duration = Duration::from_secs(4);
 
-/// What is on its way to us and not read, and what is kept of what we publish.
+/// Bytes on their way to us that are not read.
 const WINDOW: u64 = 16 << 20;
+
+/// So often it is looked what goes out.
+const MEASURES: Duration = Duration::from_millis(250);
+
+/// Bytes that are kept of groups that are not handed on yet, or are published.
+const KEPT: u64 = 64 << 20;
 
 /// So long the end waits for what is under way.
 const LAST: Duration = Duration::from_millis(300);
@@ -119,6 +126,14 @@ fn client(roots: &[PathBuf]) -> Result<moq_tokio::Client, moq_tokio::Error> {
     connect.init(quic)
 }
 
+/// What is kept of what is published, by us and by others.
+fn kept() -> origin::Config {
+    let mut config = origin::Config::default();
+    config.pool = cache::Pool::new(cache::Config::default().with_capacity(KEPT).with_expiry(Duration::from_secs(1)));
+    config.cache_duration = Duration::from_secs(1);
+    config
+}
+
 async fn run(
     client: moq_tokio::Client,
     config: Config,
@@ -127,11 +142,11 @@ async fn run(
     tell: impl Fn(News) + Send + Sync + Clone + 'static,
 ) {
     let Config { url, path, company, .. } = config;
-    let ours = moq_tokio::origin::spawn();
-    let theirs = moq_tokio::origin::spawn();
+    let ours = moq_tokio::origin::spawn_config(kept());
+    let theirs = moq_tokio::origin::spawn_config(kept());
     let consumer = theirs.consume();
     let client = client.with_publisher(&ours).with_subscriber(theirs);
-    let takes = inlet.as_ref().map(|inlet| inlet.takes.clone());
+    let way = inlet.as_ref().map(|inlet| inlet.way.clone());
     let watched = tell.clone();
     let publishes = async {
         if let (Some(path), Some(inlet)) = (path, inlet)
@@ -151,22 +166,38 @@ async fn run(
         _ = stopped => {}
         () = publishes => {}
         () = follows => {}
-        () = keep(&client, &url, takes, &tell) => {}
+        () = keep(&client, &url, way, &tell) => {}
     }
     let _ = tokio::time::timeout(LAST, client.close()).await;
 }
 
+/// Finds out what the way there takes, for as long as that is of interest.
+async fn measure(monitor: moq_tokio::connection::Monitor, way: Option<&Way>) {
+    let Some(way) = way else { return std::future::pending().await };
+    let (mut uplink, mut before) = (Uplink::default(), (Instant::now(), way.put_in(), None));
+    let mut turn = tokio::time::interval(MEASURES);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        let stats = monitor.stats().unwrap_or_default();
+        let sent = stats.bytes_sent.map(|sent| sent.saturating_sub(stats.bytes_lost.unwrap_or(0)));
+        let now = (Instant::now(), way.put_in(), sent);
+        match (before.2, sent) {
+            (Some(first), Some(last)) if last >= first => {
+                way.takes(uplink.passed(now.0 - before.0, now.1 - before.1, last - first));
+            }
+            // Another connection, which may be by another way.
+            _ => uplink = Uplink::default(),
+        }
+        before = now;
+    }
+}
+
 /// Dials, again and again, for ever, but where we are refused.
-async fn keep(client: &moq_tokio::Client, url: &Url, takes: Option<Arc<AtomicU64>>, tell: &impl Fn(News)) {
+async fn keep(client: &moq_tokio::Client, url: &Url, way: Option<Arc<Way>>, tell: &impl Fn(News)) {
     loop {
         let mut connection = client.connect(url.clone());
-        let mut bandwidth = connection.send_bandwidth();
-        let measured = async {
-            while let (Some(takes), Ok(rate)) = (&takes, bandwidth.changed().await) {
-                takes.store(rate.map_or(0, |rate| rate.as_bps()), Ordering::Relaxed);
-            }
-            std::future::pending::<()>().await
-        };
+        let measured = measure(connection.monitor(), way.as_deref());
         let status = async {
             let mut told = false;
             loop {

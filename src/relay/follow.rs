@@ -8,6 +8,7 @@ use eyeline_proto::wire::slice::{MAX_LEN, MAX_SLICES};
 use moq_net::track::Subscription;
 use moq_net::{broadcast, group, origin, track};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::{AbortHandle, JoinSet};
@@ -19,6 +20,9 @@ const AT_ONCE: usize = 16;
 
 /// Bytes of a group.
 const MOST_BYTES: usize = 4 * MAX_LEN;
+
+/// Bytes of all groups that come, of all who publish.
+const ALL_BYTES: usize = 64 << 20;
 
 /// So often it is asked what is wished for.
 const TURN: Duration = Duration::from_millis(50);
@@ -63,11 +67,36 @@ impl Wishes {
 
 type Shared = Arc<Mutex<Box<dyn Follow>>>;
 
+/// What all groups that come hold.
+#[derive(Clone, Default)]
+struct Budget(Arc<AtomicUsize>);
+
+/// A group's part of it. Dropped, it is free again.
+struct Share {
+    of: Budget,
+    bytes: usize,
+}
+
+impl Share {
+    /// So many more bytes; whether there is room for them.
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let before = self.of.0.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes <= MOST_BYTES && before.saturating_add(bytes) <= ALL_BYTES
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Follows all that is announced, until the origin ends.
 pub(super) async fn follow(origin: &origin::Consumer, mut company: Box<dyn Company>) {
     let mut announced = origin.announced();
     let mut followed: BTreeMap<String, AbortHandle> = BTreeMap::new();
-    let mut tasks = JoinSet::new();
+    let (mut tasks, budget) = (JoinSet::new(), Budget::default());
     while let Some(update) = announced.next().await {
         while tasks.try_join_next().is_some() {}
         let path = update.prefix.to_string();
@@ -82,12 +111,12 @@ pub(super) async fn follow(origin: &origin::Consumer, mut company: Box<dyn Compa
         followed.retain(|_, task| !task.is_finished());
         if update.kind.is_active() && followed.len() < MOST {
             if let Some(one) = company.comes(&path) {
-                let (origin, asked) = (origin.clone(), path.clone());
+                let (origin, asked, budget) = (origin.clone(), path.clone(), budget.clone());
                 followed.insert(
                     path,
                     tasks.spawn(async move {
                         if let Ok(broadcast) = origin.request_broadcast(&asked).await {
-                            take(broadcast, one).await;
+                            take(broadcast, one, budget).await;
                         }
                     }),
                 );
@@ -97,7 +126,7 @@ pub(super) async fn follow(origin: &origin::Consumer, mut company: Box<dyn Compa
 }
 
 /// Takes the streams of one that are wished for, until it is over.
-async fn take(broadcast: broadcast::Consumer, one: Box<dyn Follow>) {
+async fn take(broadcast: broadcast::Consumer, one: Box<dyn Follow>, budget: Budget) {
     let one: Shared = Arc::new(Mutex::new(one));
     let mut taken: BTreeMap<Stream, AbortHandle> = BTreeMap::new();
     let (mut tasks, mut turn) = (JoinSet::new(), tokio::time::interval(TURN));
@@ -113,7 +142,7 @@ async fn take(broadcast: broadcast::Consumer, one: Box<dyn Follow>) {
             let is_taken = taken.get(&stream).is_some_and(|task| !task.is_finished());
             if wishes.have(stream) && !is_taken {
                 if let Ok(track) = broadcast.track(&stream.name()) {
-                    taken.insert(stream, tasks.spawn(receive(track, stream, one.clone())));
+                    taken.insert(stream, tasks.spawn(receive(track, stream, (one.clone(), budget.clone()))));
                 }
             } else if !wishes.have(stream)
                 && let Some(task) = taken.remove(&stream)
@@ -126,7 +155,7 @@ async fn take(broadcast: broadcast::Consumer, one: Box<dyn Follow>) {
 }
 
 /// Takes one stream's groups as they come.
-async fn receive(track: track::Consumer, stream: Stream, one: Shared) -> Result<(), moq_net::Error> {
+async fn receive(track: track::Consumer, stream: Stream, (one, budget): (Shared, Budget)) -> Result<(), moq_net::Error> {
     let wish = Subscription::default().with_priority(stream.priority()).with_max_age(MAX_AGE);
     let mut groups = track.subscribe(wish).await?;
     let mut coming = JoinSet::new();
@@ -136,16 +165,16 @@ async fn receive(track: track::Consumer, stream: Stream, one: Shared) -> Result<
             lock(&one).cut(stream);
             continue;
         }
-        coming.spawn(collect(group, stream, one.clone()));
+        coming.spawn(collect(group, stream, one.clone(), Share { of: budget.clone(), bytes: 0 }));
     }
     while coming.join_next().await.is_some() {}
     Ok(())
 }
 
 /// Collects one group's frames and hands them on.
-async fn collect(group: group::Consumer, stream: Stream, one: Shared) {
+async fn collect(group: group::Consumer, stream: Stream, one: Shared, mut share: Share) {
     let number = group.sequence;
-    let frames = frames(group).await;
+    let frames = frames(group, &mut share).await;
     let mut one = lock(&one);
     match frames {
         Some(frames) => one.group(stream, number, frames),
@@ -154,11 +183,11 @@ async fn collect(group: group::Consumer, stream: Stream, one: Shared) {
 }
 
 /// All frames of a group; `None` where it was cut short, or is longer than any can be.
-async fn frames(mut group: group::Consumer) -> Option<Vec<Bytes>> {
-    let (mut frames, mut bytes) = (Vec::new(), 0);
+async fn frames(mut group: group::Consumer, share: &mut Share) -> Option<Vec<Bytes>> {
+    let mut frames = Vec::new();
     while let Some(mut frame) = group.next_frame().await.ok()? {
-        bytes += usize::try_from(frame.size).ok()?;
-        if frames.len() >= MAX_SLICES || bytes > MOST_BYTES {
+        let bytes = usize::try_from(frame.size).ok().filter(|bytes| *bytes <= MOST_BYTES)?;
+        if frames.len() >= MAX_SLICES || !share.grow(bytes) {
             return None;
         }
         frames.push(frame.read_all().await.ok()?);

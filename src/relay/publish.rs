@@ -70,23 +70,43 @@ impl Used {
 pub struct Outlet {
     frames: mpsc::Sender<Frame>,
     used: Arc<Used>,
-    /// Bits a second that the way to the relay takes; 0 where that is not known.
-    takes: Arc<AtomicU64>,
+    way: Arc<Way>,
+}
+
+/// The way to the relay.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// Bits a second that it takes; 0 where that is not known.
+    takes: AtomicU64,
+    /// Bytes that were put in so far.
+    put_in: AtomicU64,
+}
+
+impl Way {
+    /// It takes so much; `None`: all.
+    pub fn takes(&self, takes: Option<Bitrate>) {
+        self.takes.store(takes.map_or(0, |takes| takes.0), Ordering::Relaxed);
+    }
+
+    /// Bytes that were put in so far.
+    pub fn put_in(&self) -> u64 {
+        self.put_in.load(Ordering::Relaxed)
+    }
 }
 
 /// The other end of an [`Outlet`].
 pub(super) struct Inlet {
     frames: mpsc::Receiver<Frame>,
     used: Arc<Used>,
-    pub takes: Arc<AtomicU64>,
+    pub way: Arc<Way>,
 }
 
 /// Both ends.
 pub(super) fn pipe() -> (Outlet, Inlet) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let (used, takes) = (Arc::<Used>::default(), Arc::<AtomicU64>::default());
-    let outlet = Outlet { frames: sender, used: used.clone(), takes: takes.clone() };
-    (outlet, Inlet { frames: receiver, used, takes })
+    let (used, way) = (Arc::<Used>::default(), Arc::<Way>::default());
+    let outlet = Outlet { frames: sender, used: used.clone(), way: way.clone() };
+    (outlet, Inlet { frames: receiver, used, way })
 }
 
 impl Outlet {
@@ -97,11 +117,12 @@ impl Outlet {
 
     /// What the way to the relay takes, where that is known.
     pub fn takes(&self) -> Option<Bitrate> {
-        Some(self.takes.load(Ordering::Relaxed)).filter(|takes| *takes > 0).map(Bitrate)
+        Some(self.way.takes.load(Ordering::Relaxed)).filter(|takes| *takes > 0).map(Bitrate)
     }
 
     /// One frame of a group that has so `many`, caught then. Frames of a group come in any order, groups of a stream begin in order.
     pub fn frame(&self, stream: Stream, (group, many): (u64, u8), at: MediaTime, bytes: Vec<u8>) {
+        self.way.put_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         // Where the thread is behind, or gone, the group stays in parts and is given up.
         let _ = self.frames.try_send(Frame { stream, group, count: many, at, bytes: bytes.into() });
     }

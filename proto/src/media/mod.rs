@@ -40,3 +40,4 @@ pub mod slice;
 pub mod sound_pieces;
 pub mod speech;
 pub mod train;
+pub mod uplink;

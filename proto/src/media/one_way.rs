@@ -12,8 +12,8 @@ use std::time::Duration;
 /// The least is looked for in so much time, and in as much before that.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// So many nanoseconds in a second it rises.
-const RISES: u64 = 1_000_000;
+/// So many nanoseconds in a microsecond it rises.
+const RISES: i64 = 1;
 
 /// See the module text.
 #[derive(Debug, Clone, Default)]
@@ -43,8 +43,8 @@ impl OneWay {
         }
         state.least.0 = state.least.0.min(took);
         let target = state.least.0.min(state.least.1);
-        let may_rise = now.saturating_since(state.at).as_nanos() as u64 * RISES / 1_000_000_000;
-        state.offset = target.min(state.offset.saturating_add(may_rise as i64));
+        let may_rise = (now.saturating_since(state.at).as_micros() as i64).saturating_mul(RISES);
+        state.offset = target.min(state.offset.saturating_add(may_rise));
         state.at = now;
         let local = MediaTime::from_nanos(capture.as_nanos().saturating_add_signed(state.offset)).min(now);
         (local, now.saturating_since(local))
@@ -73,7 +73,7 @@ mod tests {
         let (mut one_way, mut before) = (OneWay::default(), None);
         for block in 0..60_000u64 {
             // 100 ppm apart, and 0 to 20 ms of jitter.
-            let (capture, late) = (block * 10_000_000, block * 1000 + block * 7919 % 20_000_000);
+            let (capture, late) = (block * 10_000_000, block * 1000 + (block.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % 20_000_000);
             let (local, _) = one_way.came(MediaTime::from_nanos(capture), MediaTime::from_nanos(50_000_000 + capture + late));
             if let Some(before) = before.replace(local).filter(|_| block > 1000) {
                 let step = local.signed_since(before) - 10_000_000;

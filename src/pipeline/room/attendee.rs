@@ -236,6 +236,9 @@ impl Follow for Attendee {
 
 impl Drop for Attendee {
     fn drop(&mut self) {
+        // Its goodbye takes a while, for which the relay's thread has no time.
+        let visit = self.visit.take();
+        let _ = std::thread::Builder::new().name("attendee-leaves".into()).spawn(move || drop(visit));
         self.present.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,0 +1,115 @@
+//! What the way to a relay takes, found out at its beginning: what is put in against what goes out.
+//!
+//! A relay reports nothing of how pictures arrive, and a transport's own estimate is of its window, about twice what the path takes.
+//! But what is put in and does not go out waits. Where that is more than [`QUEUE`] of what goes out, the path takes what goes out,
+//! and a little less is said, so that what waits is sent; else a little more is tried. What grows too old is given up before
+//! it is sent ([`AGE`]), so no more than that waits.
+
+use super::rate_control::Bitrate;
+use std::time::Duration;
+
+/// What may wait.
+const QUEUE: Duration = Duration::from_millis(60);
+
+/// What is older does not wait any more.
+const AGE: Duration = Duration::from_millis(300);
+
+/// Of what goes out through a path that is full.
+const SHARE: f64 = 0.85;
+
+/// By so much more is tried in a second.
+const RISES: f64 = 1.08;
+
+/// After it was said that a path takes less, no more is tried for so long.
+const HOLDS: Duration = Duration::from_secs(1);
+
+/// Where so much more than is put in would pass, nothing is said.
+const ROOMY: f64 = 3.0;
+
+/// Bits a second that every path takes.
+const LEAST: f64 = 200_000.0;
+
+/// See the module text.
+#[derive(Debug, Default)]
+pub struct Uplink {
+    /// Bits a second.
+    takes: Option<f64>,
+    /// Bits that wait.
+    waits: f64,
+    hold: Duration,
+}
+
+impl Uplink {
+    /// In this time so many bytes were put in, and so many went out. What it takes; `None`: all.
+    pub fn passed(&mut self, time: Duration, put_in: u64, went_out: u64) -> Option<Bitrate> {
+        let seconds = time.as_secs_f64().max(0.001);
+        let (put_in, went_out) = (put_in as f64 * 8.0 / seconds, went_out as f64 * 8.0 / seconds);
+        let most = put_in.max(went_out) * AGE.as_secs_f64();
+        self.waits = (self.waits + (put_in - went_out) * seconds).clamp(0.0, most);
+        self.hold = self.hold.saturating_sub(time);
+        if self.waits > went_out.max(LEAST) * QUEUE.as_secs_f64() {
+            self.takes = Some((went_out * SHARE).max(LEAST));
+            (self.waits, self.hold) = (0.0, HOLDS);
+        } else if let Some(takes) = self.takes.filter(|_| self.hold.is_zero()) {
+            let more = takes * RISES.powf(seconds);
+            self.takes = Some(more).filter(|more| *more < ROOMY * put_in.max(LEAST));
+        }
+        self.takes.map(|takes| Bitrate(takes as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURN: Duration = Duration::from_millis(250);
+
+    /// A camera of so many bits a second on a line of so many, for so many turns: the shares of the line that were put in, and the
+    /// longest that something waited, after the first seconds.
+    fn play(camera: f64, line: f64, turns: usize) -> (Vec<f64>, f64) {
+        let (mut uplink, mut takes, mut queue) = (Uplink::default(), None, 0.0_f64);
+        let (mut shares, mut longest) = (Vec::new(), 0.0_f64);
+        for turn in 0..turns {
+            let rate = takes.map_or(camera, |Bitrate(takes)| camera.min(takes as f64));
+            let seconds = TURN.as_secs_f64();
+            // What is too old is not sent.
+            queue = (queue + rate * seconds).min(line * (seconds + AGE.as_secs_f64()));
+            let out = queue.min(line * seconds);
+            queue -= out;
+            // Heads and acknowledgements go out, too.
+            takes = uplink.passed(TURN, (rate * seconds / 8.0) as u64, (out * 1.03 / 8.0) as u64);
+            if turn > 20 {
+                shares.push(rate / line);
+                longest = longest.max(queue / line);
+            }
+        }
+        (shares, longest)
+    }
+
+    #[test]
+    fn a_line_that_takes_less_is_filled_and_little_waits() {
+        let (shares, longest) = play(17e6, 4e6, 400);
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        assert!(mean > 0.85 && mean < 1.05, "{mean}");
+        assert!(longest < 0.2, "{longest} s");
+    }
+
+    #[test]
+    fn of_a_line_that_takes_all_nothing_is_said() {
+        let (shares, longest) = play(17e6, 100e6, 400);
+        assert!(shares.iter().all(|share| (share - 0.17).abs() < 1e-9) && longest == 0.0);
+    }
+
+    #[test]
+    fn a_line_that_is_mended_is_filled_again() {
+        let mut uplink = Uplink::default();
+        (0..8).for_each(|_| _ = uplink.passed(TURN, 500_000, 100_000));
+        let mut takes = uplink.passed(TURN, 500_000, 100_000).expect("it takes less");
+        let mut turns = 0;
+        while let Some(Bitrate(now)) = uplink.passed(TURN, takes.0.min(16_000_000) / 32, takes.0.min(16_000_000) / 32) {
+            takes = Bitrate(now);
+            turns += 1;
+            assert!(turns < 200, "{now} after {turns} turns");
+        }
+    }
+}
