@@ -10,7 +10,7 @@ use crate::net;
 use crate::threads::lock;
 use crate::web::answer;
 use crate::web::head::Request;
-use crate::web::server::{Answer, PATIENCE, Server, Setup, Site, Stream};
+use crate::web::server::{Answer, Caller, PATIENCE, Server, Setup, Site, Stream};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ struct Page {
 }
 
 impl Site for Page {
-    fn answer(&mut self, request: &Request, _: SocketAddr) -> Answer {
+    fn answer(&mut self, request: &Request, _: Caller) -> Answer {
         Answer::Bytes(match request.path.as_str() {
             _ if self.is_local && !request.is_for(&[]) => {
                 answer::sentence("403 Forbidden", "ask for localhost, or for an address")

@@ -56,14 +56,16 @@ impl Web {
         let names = names(web);
         let addresses = if at.ip().is_unspecified() { own::addresses(at.ip()) } else { vec![at.ip()] };
         let tls = pem(web, &names, &addresses)?.map(|pem| tls::Tls::new(&pem)).transpose();
-        let tls = tls.map_err(|error| Failure::new(ExitCode::Failed, format!("--web-cert and --web-key: {error}")))?;
+        let tls = tls.map_err(|error| Failure::new(ExitCode::Failed, unfit(&web.tls, &error)))?;
         let secure = tls.is_some();
+        let sources = tee.clone();
         let (figures, meets) = (beside.figures.unwrap_or_default(), Arc::<OnceLock<SocketAddr>>::default());
         let config = Config {
             name: rendezvous::name(common),
             token: token.clone(),
             names,
             chats: beside.chats,
+            sources: Box::new(move || sources.names()),
             secure,
             cameras: beside.meets.map(|me| cameras(me, meets.clone())),
             metrics: Box::new(move || figures.page()),
@@ -77,6 +79,11 @@ impl Web {
         // To a phone this machine's own address says nothing.
         let code = QrCode::encode_text(&address, QrCodeEcc::Low).ok().filter(|_| !at.ip().is_loopback());
         say(&address, code.as_ref(), at, secure, common);
+        if matches!(web.tls, Tls::Given(..)) && web.names.is_empty() {
+            tracing::info!(
+                "(browsers trust the certificate under its own names: where {host} is none of them, give one as --web-name NAME)"
+            );
+        }
         Ok(Some(Web { cast, code, meets, doorman: Doorman::default() }))
     }
 
@@ -106,6 +113,11 @@ impl Web {
                 self.doorman.peer(&format!("the browser at {} is gone: {}", from.ip().to_canonical(), browsers(viewers)));
             }
             Event::Refused { from } => self.doorman.turned_away(*from, "a browser that does not know the secret of the page"),
+            Event::Far { from } => {
+                let sentence =
+                    "a browser of another network: without --web-tls the page is for machines of the same network alone";
+                self.doorman.turned_away(*from, sentence);
+            }
             Event::Said { name, line } => tracing::info!("{name}: {line}"),
         }
     }
@@ -143,15 +155,26 @@ fn names(web: &args::Web) -> Vec<String> {
     web.names.iter().cloned().chain([machine, short, local]).filter(|name| !name.is_empty()).collect()
 }
 
+/// Why the page cannot be served so, with the flag and the file that are to blame.
+fn unfit(from: &Tls, error: &tls::Error) -> String {
+    match (from, error) {
+        (Tls::Given(certificate, _), tls::Error::Certificate(_)) => format!("--web-cert: {}: {error}", certificate.display()),
+        (Tls::Given(_, key), tls::Error::Key(_)) => format!("--web-key: {}: {error}", key.display()),
+        _ => format!("--web-cert and --web-key: {error}"),
+    }
+}
+
 /// What the page is served with under TLS, if it is.
 fn pem(web: &args::Web, names: &[String], addresses: &[IpAddr]) -> Result<Option<Pem>, Failure> {
-    let read = |path: &Path| {
-        let sentence = |error| format!("{} cannot be read: {error}", path.display());
+    let read = |flag: &str, path: &Path| {
+        let sentence = |error| format!("{flag}: {} cannot be read: {error}", path.display());
         std::fs::read_to_string(path).map_err(|error| Failure::new(ExitCode::Failed, sentence(error)))
     };
     match &web.tls {
         Tls::Off => Ok(None),
-        Tls::Given(certificate, key) => Ok(Some(Pem { certificate: read(certificate)?, key: read(key)? })),
+        Tls::Given(certificate, key) => {
+            Ok(Some(Pem { certificate: read("--web-cert", certificate)?, key: read("--web-key", key)? }))
+        }
         Tls::SelfSigned => own_pem(names, addresses).map(Some),
     }
 }
@@ -227,6 +250,22 @@ fn drawn(code: &QrCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_or_key_that_is_none_is_named_with_its_flag() {
+        let pem = tls::self_signed(&["kitchen".to_string()]).unwrap();
+        let given = Tls::Given("kitchen.pem".into(), "kitchen-key.pem".into());
+        let sentence = |certificate: &str, key: &str| {
+            let pem = Pem { certificate: certificate.into(), key: key.into() };
+            tls::Tls::new(&pem).map(drop).map_err(|error| unfit(&given, &error))
+        };
+        assert_eq!(sentence(&pem.certificate, &pem.key), Ok(()));
+        let starts =
+            |certificate: &str, key: &str, with: &str| sentence(certificate, key).is_err_and(|said| said.starts_with(with));
+        assert!(starts(&pem.certificate, "", "--web-key: kitchen-key.pem: there is no key in PEM in it"));
+        assert!(starts("", &pem.key, "--web-cert: kitchen.pem: there is no certificate in PEM in it"));
+        assert!(starts(&pem.key, &pem.key, "--web-cert: kitchen.pem: there is no certificate in PEM in it"));
+    }
 
     #[test]
     fn the_code_is_dark_on_light_and_has_a_quiet_zone() {

@@ -1,6 +1,6 @@
 //! On the net thread: each track's pictures and sound to its sinks, the rest to whoever runs the program. Nothing here waits.
 //!
-//! A track opens when it comes, and ends when another one comes after it was left: until then its last picture is seen.
+//! A track opens when it comes, and ends when another one comes after it was left: until then its last picture is seen, in the window.
 
 use super::back::Back;
 use super::decode::Announced;
@@ -45,7 +45,8 @@ struct Sinks {
     /// What makes samples of its packets: for all that takes it they are one sound.
     opus: opus::decoder::Decoder,
     shown: Box<dyn EncodedSink>,
-    taken: Box<dyn EncodedSink>,
+    /// `None` once it was left: nobody who comes later is to see it.
+    taken: Option<Box<dyn EncodedSink>>,
     written: Vec<Box<dyn EncodedSink>>,
 }
 
@@ -59,7 +60,7 @@ pub struct Fanout {
 
 impl Sinks {
     fn all(&mut self) -> impl Iterator<Item = &mut Box<dyn EncodedSink>> {
-        self.written.iter_mut().chain([&mut self.taken, &mut self.shown])
+        self.written.iter_mut().chain(&mut self.taken).chain([&mut self.shown])
     }
 }
 
@@ -101,7 +102,7 @@ impl Fanout {
         tracks.add(track.clone());
         let (taken, written) = (tee.sink(id, name, film), written(&self.config, id, film));
         let opus = opus::decoder::Decoder::default();
-        self.sinks.insert(id, Sinks { opus, shown: Box::new(Show::new(track)), taken, written });
+        self.sinks.insert(id, Sinks { opus, shown: Box::new(Show::new(track)), taken: Some(taken), written });
     }
 
     /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may
@@ -159,6 +160,9 @@ impl Fanout {
                     Event::TrackUp { track, name, film } => self.up(*track, name, *film),
                     Event::TrackDown { track, .. } => {
                         self.left.insert(*track);
+                        if let Some(sinks) = self.sinks.get_mut(track) {
+                            sinks.taken = None;
+                        }
                         self.finish_files(|left| left == *track);
                     }
                     Event::Ended(ended) => self.finish_files(|track| track == *ended),
@@ -257,8 +261,10 @@ mod tests {
         let before = Arc::downgrade(&tracks.get(id).unwrap());
         fanout.handle(back(PEERS[0]));
         assert!(Arc::ptr_eq(&before.upgrade().unwrap(), &tracks.get(id).unwrap()), "it is the same");
+        assert_eq!(fanout.config.tee.names(), [""]);
         fanout.handle(Event::TrackDown { track: id, over: true });
         assert!(tracks.get(id).is_some(), "what was seen last is seen on");
+        assert!(fanout.config.tee.names().is_empty(), "but nobody takes it as if it were there");
         fanout.handle(up(PEERS[1]));
         assert!(tracks.get(id).is_none() && before.upgrade().is_none(), "nobody holds what is over");
         fanout.handle(slice(PEERS[0], 7, MediaTime::ZERO));

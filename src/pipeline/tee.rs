@@ -26,7 +26,7 @@ use eyeline_proto::session::{Command, TrackId};
 use intake::Intake;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 /// A picture or a block of sound of somebody.
@@ -72,6 +72,8 @@ struct Shared {
     /// There is a tap.
     on: AtomicBool,
     taps: Mutex<Taps>,
+    /// Whose units may come.
+    sources: Mutex<Vec<Weak<Source>>>,
     room: Room,
     /// Where the session is told of pictures that are not taken.
     back: Back,
@@ -122,6 +124,20 @@ impl Tee {
             self.0.on.store(true, Ordering::Relaxed);
         }
         Tap { tee: self.clone(), key }
+    }
+
+    /// One more of whom units may come, of this name.
+    fn source(&self, name: &str) -> Arc<Source> {
+        let source = Source::new(name);
+        let mut sources = lock(&self.0.sources);
+        sources.retain(|source| source.strong_count() > 0);
+        sources.push(Arc::downgrade(&source));
+        source
+    }
+
+    /// What those are called of whom units may come, whether or not anybody takes them.
+    pub fn names(&self) -> Vec<String> {
+        lock(&self.0.sources).iter().filter_map(Weak::upgrade).map(|source| source.name.clone()).collect()
     }
 
     /// The next whole picture of one of this name, or of anybody.

@@ -58,7 +58,7 @@ impl Webcast {
             tell: Arc::new(move |event| {
                 match event {
                     Event::Came { viewers, .. } | Event::Left { viewers, .. } => told.by(viewers),
-                    Event::Refused { .. } | Event::Said { .. } => {}
+                    Event::Refused { .. } | Event::Far { .. } | Event::Said { .. } => {}
                 }
                 tell(event);
             }),

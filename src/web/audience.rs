@@ -12,9 +12,10 @@ use super::head::Request;
 pub use super::house::Event;
 use super::house::{FENCES, House, Seat};
 use super::multipart::{Multipart, Still};
-use super::server::{Answer, Site};
+use super::server::{Answer, Caller, Site};
 use super::token::Token;
 use super::viewer::Viewer;
+use eyeline_proto::wire::text::printable;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -30,6 +31,8 @@ pub struct Config {
     pub names: Vec<String>,
     /// What is said on the page goes to others.
     pub chats: bool,
+    /// Whose pictures there are, now.
+    pub sources: Box<dyn Fn() -> Vec<String> + Send>,
     /// It is under TLS: it may be asked for from anywhere.
     pub secure: bool,
     /// What takes in a page's camera, where one may be.
@@ -44,16 +47,17 @@ pub struct Config {
 pub struct Audience {
     house: Arc<House>,
     names: Vec<String>,
+    sources: Box<dyn Fn() -> Vec<String> + Send>,
     secure: bool,
     metrics: Box<dyn Fn() -> Vec<u8> + Send>,
 }
 
 impl Audience {
     pub fn new(config: Config, board: Board) -> Audience {
-        let Config { name, token, names, chats, secure, cameras, metrics, tell } = config;
+        let Config { name, token, names, chats, sources, secure, cameras, metrics, tell } = config;
         let cameras = Cameras::new(cameras);
         let house = House { name, token, chats, cameras, board, began: Instant::now(), viewers: AtomicUsize::new(0), tell };
-        Audience { house: Arc::new(house), names, secure, metrics }
+        Audience { house: Arc::new(house), names, sources, secure, metrics }
     }
 
     /// Whether the request says the token; who says a wrong one is told of.
@@ -94,8 +98,14 @@ impl Audience {
         if !self.knows(request, from) {
             return no_token();
         }
-        let Some(seat) = Seat::take(&self.house, from) else { return full() };
         let track = request.asked("track").map(percent_decoded);
+        if let Some(track) = &track {
+            let sources = (self.sources)();
+            if !sources.contains(track) {
+                return nobody(track, &sources);
+            }
+        }
+        let Some(seat) = Seat::take(&self.house, from) else { return full() };
         let board = self.house.board.clone();
         if request.path == "/stream.mjpeg" {
             Answer::Stays(Box::new(Multipart::new(seat, board, track)))
@@ -106,8 +116,9 @@ impl Audience {
 }
 
 impl Site for Audience {
-    fn answer(&mut self, request: &Request, from: SocketAddr) -> Answer {
-        if !self.secure && !is_near(from.ip()) {
+    fn answer(&mut self, request: &Request, Caller { from, is_own }: Caller) -> Answer {
+        if !self.secure && !is_own && !is_near(from.ip()) {
+            self.house.tell(Event::Far { from });
             return refuse("without --web-tls this page is for machines of the same network alone");
         }
         if !request.is_for(&self.names) {
@@ -172,6 +183,15 @@ fn full() -> Answer {
     Answer::Bytes(answer::sentence("503 Service Unavailable", "it is full: 16 look already"))
 }
 
+fn nobody(track: &str, sources: &[String]) -> Answer {
+    let there = match sources {
+        [] => "nobody sends".to_string(),
+        [one] => format!("there is {one}"),
+        more => format!("there are {}", more.join(", ")),
+    };
+    Answer::Bytes(answer::sentence("404 Not Found", &format!("nobody here is called {}; {there}", printable(track))))
+}
+
 /// Whether an address is of this machine or of a network that is not the internet.
 fn is_near(ip: IpAddr) -> bool {
     match ip.to_canonical() {
@@ -222,19 +242,24 @@ mod tests {
 
     const TOKEN: &str = "a-secret-of-the-tests";
 
-    fn serve() -> Served {
-        let (board, events) = (Board::default(), Arc::<Mutex<Vec<Event>>>::default());
-        let (shown, told) = (board.clone(), events.clone());
-        let config = Config {
+    fn config(events: &Arc<Mutex<Vec<Event>>>) -> Config {
+        let told = events.clone();
+        Config {
             name: "lab".into(),
             token: Token::chosen(TOKEN).unwrap(),
             names: Vec::new(),
             chats: true,
+            sources: Box::new(|| vec!["attic".into(), "kitchen".into()]),
             secure: false,
             cameras: None,
             metrics: Box::new(Vec::new),
             tell: Arc::new(move |event| lock(&told).push(event)),
-        };
+        }
+    }
+
+    fn serve() -> Served {
+        let (board, events) = (Board::default(), Arc::<Mutex<Vec<Event>>>::default());
+        let (shown, config) = (board.clone(), config(&events));
         let setup = Setup { name: "web", most: 4, patience: PATIENCE, wrap: Box::new(|socket| Ok(Stream::Plain(socket))) };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let site = move |bell| {
@@ -261,6 +286,41 @@ mod tests {
             if let Message::Text(text) = page.read().unwrap() {
                 return serde_json::from_str(text.as_str()).unwrap();
             }
+        }
+    }
+
+    /// What is answered at once to a GET.
+    fn given(audience: &mut Audience, path: &str, caller: Caller) -> String {
+        let request = super::super::head::read(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).unwrap().unwrap();
+        match audience.answer(&request, caller) {
+            Answer::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Answer::Stays(_) => "stays".into(),
+        }
+    }
+
+    #[test]
+    fn in_the_clear_the_page_is_for_this_network_and_for_this_machine_whatever_its_address() {
+        let events = Arc::<Mutex<Vec<Event>>>::default();
+        let mut audience = Audience::new(config(&events), Board::default());
+        let caller = |from: [u8; 4], is_own| Caller { from: SocketAddr::from((from, 1)), is_own };
+        for caller in [caller([192, 168, 1, 7], false), caller([192, 0, 2, 2], true), caller([127, 0, 0, 1], true)] {
+            assert!(given(&mut audience, "/", caller).starts_with("HTTP/1.1 200 "), "{caller:?}");
+        }
+        assert!(lock(&events).is_empty());
+        let far = caller([192, 0, 2, 2], false);
+        assert!(given(&mut audience, "/", far).starts_with("HTTP/1.1 403 "));
+        assert_eq!(*lock(&events), [Event::Far { from: far.from }], "it is told of");
+    }
+
+    #[test]
+    fn who_asks_for_pictures_of_nobody_is_told_at_once_who_is_there() {
+        let mut audience = Audience::new(config(&Arc::default()), Board::default());
+        let caller = Caller { from: SocketAddr::from(([127, 0, 0, 1], 1)), is_own: true };
+        for path in ["/snapshot.jpg", "/stream.mjpeg"] {
+            let said = given(&mut audience, &format!("{path}?token={TOKEN}&track=no%0Dbody"), caller);
+            assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
+            assert!(said.ends_with("body; there are attic, kitchen\n") && !said.contains("no\rbody"), "{said}");
+            assert_eq!(given(&mut audience, &format!("{path}?token={TOKEN}&track=kitchen"), caller), "stays");
         }
     }
 

@@ -20,6 +20,8 @@ pub enum Event {
     Left { from: SocketAddr, viewers: usize },
     /// Somebody asked with a wrong token.
     Refused { from: SocketAddr },
+    /// Somebody of another network asked, and the page is in the clear.
+    Far { from: SocketAddr },
     /// Somebody, who calls himself so, says this to all.
     Said { name: String, line: String },
 }

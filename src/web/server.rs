@@ -24,10 +24,18 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Nobody is let in for so long where the system gives no socket.
 const REST: Duration = Duration::from_secs(1);
 
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub from: SocketAddr,
+    /// It is this very machine, whatever its address.
+    pub is_own: bool,
+}
+
 /// What is at an address. All of it is called on the server's thread, and must not wait.
 pub trait Site: Send + 'static {
     /// Somebody asks.
-    fn answer(&mut self, request: &Request, from: SocketAddr) -> Answer;
+    fn answer(&mut self, request: &Request, caller: Caller) -> Answer;
 }
 
 /// What somebody gets.
@@ -195,6 +203,8 @@ impl<S: Site> Work<S> {
     fn let_in(&mut self, now: Instant) {
         match self.listener.accept() {
             Ok((socket, from)) => {
+                // The kernel gives both ends one address where a machine dials itself, and takes no such packet from a network.
+                let is_own = socket.local_addr().is_ok_and(|to| to.ip().to_canonical() == from.ip().to_canonical());
                 if self.visits.iter().filter(|visit| visit.asks()).count() >= self.setup.most
                     && let Some(oldest) = self.visits.iter().position(Visit::asks)
                 {
@@ -206,7 +216,7 @@ impl<S: Site> Work<S> {
                 {
                     self.visits.push(Visit {
                         stream,
-                        from,
+                        caller: Caller { from, is_own },
                         until: Some(now + self.setup.patience),
                         step: Step::Asks(Vec::new()),
                     });
@@ -231,7 +241,7 @@ fn timeout(due: Option<Instant>, now: Instant) -> PollTimeout {
 /// One connection.
 struct Visit {
     stream: Stream,
-    from: SocketAddr,
+    caller: Caller,
     /// When it is closed, whatever comes; `None` of a guest.
     until: Option<Instant>,
     step: Step,
@@ -294,7 +304,7 @@ impl Visit {
                     head.extend_from_slice(&bytes[..n]);
                     let Some(read) = head::read(head) else { continue };
                     let head = std::mem::take(head);
-                    self.step = match read.map(|request| (site.answer(&request, self.from), request.len)) {
+                    self.step = match read.map(|request| (site.answer(&request, self.caller), request.len)) {
                         Ok((Answer::Bytes(bytes), _)) => Step::Gets(bytes, 0),
                         Ok((Answer::Stays(mut guest), len)) => {
                             self.until = None;
@@ -328,9 +338,9 @@ mod tests {
     struct Word(&'static str);
 
     impl Site for Word {
-        fn answer(&mut self, request: &Request, _: SocketAddr) -> Answer {
+        fn answer(&mut self, request: &Request, caller: Caller) -> Answer {
             assert!(request.path.starts_with('/'));
-            Answer::Bytes(answer::sentence("200 OK", self.0))
+            Answer::Bytes(answer::sentence("200 OK", if caller.is_own { self.0 } else { "another's" }))
         }
     }
 
@@ -341,7 +351,10 @@ mod tests {
     }
 
     fn ask(server: &Server, words: &[u8]) -> String {
-        let mut stream = TcpStream::connect(server.address()).unwrap();
+        say(TcpStream::connect(server.address()).unwrap(), words)
+    }
+
+    fn say(mut stream: TcpStream, words: &[u8]) -> String {
         // A server that has heard enough may not read all.
         let _ = stream.write_all(words);
         let mut answer = String::new();
@@ -360,6 +373,16 @@ mod tests {
             let answer = ask(&server, words);
             assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         }
+    }
+
+    #[test]
+    fn this_very_machine_is_known_by_the_address_that_both_ends_have() {
+        let server = serve(PATIENCE);
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        socket.connect(&server.address().into()).unwrap();
+        assert!(say(socket.into(), b"GET / HTTP/1.1\r\n\r\n").ends_with("another's\n"));
+        assert!(ask(&server, b"GET / HTTP/1.1\r\n\r\n").ends_with("all\n"));
     }
 
     #[test]

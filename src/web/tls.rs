@@ -2,7 +2,7 @@
 
 use super::answer;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
@@ -17,10 +17,10 @@ pub struct Tls(Arc<ServerConfig>);
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the certificate is none in PEM ({0})")]
-    Certificate(rustls::pki_types::pem::Error),
-    #[error("the key is none in PEM ({0})")]
-    Key(rustls::pki_types::pem::Error),
+    #[error("there is no certificate in PEM in it ({0})")]
+    Certificate(pem::Error),
+    #[error("there is no key in PEM in it ({0})")]
+    Key(pem::Error),
     #[error("certificate and key cannot be used ({0})")]
     Unfit(#[from] rustls::Error),
     #[error("no certificate can be made ({0})")]
@@ -41,12 +41,14 @@ const HANDSHAKE: u8 = 22;
 
 impl Tls {
     /// With this certificate.
-    pub fn new(pem: &Pem) -> Result<Tls, Error> {
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.certificate.as_bytes()).collect();
-        let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).map_err(Error::Key)?;
+    pub fn new(of: &Pem) -> Result<Tls, Error> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(of.certificate.as_bytes()).collect();
+        let chain = chain.and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) });
+        let chain = chain.map_err(Error::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(of.key.as_bytes()).map_err(Error::Key)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = config.with_no_client_auth().with_single_cert(chain.map_err(Error::Certificate)?, key)?;
+        let mut config = config.with_no_client_auth().with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Tls(Arc::new(config)))
     }

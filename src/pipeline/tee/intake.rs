@@ -41,7 +41,7 @@ struct Times {
 
 impl Intake {
     pub fn new(tee: Tee, id: TrackId, name: &str, film: bool) -> Self {
-        let source = Source::new(name);
+        let source = tee.source(name);
         Intake { tee, id, source, film, assembly: Assembly::new(0), room: None, times: Times::default() }
     }
 

@@ -24,7 +24,7 @@ pub struct Own {
 impl Own {
     /// Of this name. Of a `film` no picture is left out: it waits.
     pub fn new(tee: &Tee, name: &str, quality: u8, film: bool) -> Own {
-        let (tee, source) = (tee.clone(), Source::new(name));
+        let (tee, source) = (tee.clone(), tee.source(name));
         let pictures = if film { Slot::waiting(2) } else { Slot::newest() };
         Own { tee, source, quality, pictures, thread: OnceLock::new() }
     }
