@@ -338,6 +338,11 @@ impl CommonFlags {
         let recording = self.recording.resolve(env, stats_json)?;
         #[cfg(feature = "web")]
         let web = self.web.resolve()?;
+        #[cfg(feature = "web")]
+        let page = web.as_ref().map(|web| web.at);
+        #[cfg(not(feature = "web"))]
+        let page = None;
+        each_has_a_port([("--port", rendezvous.wait), ("--web", page), ("--metrics", metrics)])?;
         let rtp = self.rtp.resolve()?;
         rendezvous.relay = self.relay.resolve(key.is_some())?;
         let on_terminal = env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
@@ -375,6 +380,19 @@ impl CommonFlags {
         }
         Ok(common)
     }
+}
+
+/// No two of these are served at one port of one address, where there would be room for one.
+fn each_has_a_port(served: [(&str, Option<SocketAddr>); 3]) -> Result<(), Wrong> {
+    let served: Vec<_> = served.into_iter().filter_map(|(flag, at)| Some((flag, at.filter(|at| at.port() != 0)?))).collect();
+    for (place, (flag, at)) in served.iter().enumerate() {
+        let meets = |to: &SocketAddr| at.ip() == to.ip() || at.ip().is_unspecified() || to.ip().is_unspecified();
+        if let Some((other, _)) = served[place + 1..].iter().find(|(_, to)| at.port() == to.port() && meets(to)) {
+            let sentence = format!("port {} is given twice, by {flag} and {other}: give one of them another", at.port());
+            return Err(Wrong::conflict(sentence));
+        }
+    }
+    Ok(())
 }
 
 /// What `--pair` means to who waits there, or dials.

@@ -297,6 +297,30 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_is_given_twice_is_refused_where_both_would_be_served_there() {
+        let twice = [
+            ("send --port 21100 --web 21100", "port 21100 is given twice, by --port and --web"),
+            ("send --metrics 9688", "port 9688 is given twice, by --port and --metrics"),
+            ("send --host lab --web 0.0.0.0:9690 --metrics 9690", "port 9690 is given twice, by --web and --metrics"),
+        ];
+        for (line, sentence) in twice {
+            assert!(refusal(line).contains(sentence), "{line}: {}", refusal(line));
+        }
+        for line in
+            ["send --host lab --web 9688", "send --bind 192.168.1.20 --web 9688", "send --web 9690 --metrics 192.168.1.20:9690"]
+        {
+            assert!(common(line).web.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_makes_tls_anyway() {
+        let lines = ["send --web 9690 --web-cert a --web-key b --web-tls", "send --web 9690 --web-cert a --web-key b"];
+        let warned = lines.map(|line| common(line).warnings.iter().any(|warning| warning.starts_with("--web-tls has no effect")));
+        assert_eq!(warned, [true, false]);
+    }
+
+    #[test]
     fn an_address_to_wait_on_is_refused_where_nobody_waits() {
         let error = refusal("send --host lab --bind ::");
         assert!(error.contains("--host <HOST>") && error.contains("--bind <ADDR>"), "{error}");

@@ -337,6 +337,18 @@ pub fn name(given: &str) -> Result<String, String> {
     }
 }
 
+/// A name by which browsers look for a machine (RFC 1123), or its address.
+#[cfg(feature = "web")]
+pub fn host_name(given: &str) -> Result<String, String> {
+    let fits = |label: &str| {
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && letters && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_one = given.len() <= 253 && given.split('.').all(fits);
+    let wrong = "write a name as browsers look for it, like camera.example.org: letters of A-Z, digits, - and points";
+    if is_one { Ok(given.to_string()) } else { Err(wrong.into()) }
+}
+
 /// A machine that is to be forgotten: what it is called, or was dialled as.
 pub fn forgotten(given: &str) -> Result<String, String> {
     match given.trim() {
@@ -356,6 +368,19 @@ mod tests {
         assert_eq!((at("0.0.0.0:1"), at("[::1]:9100")), (Ok("0.0.0.0:1".into()), Ok("[::1]:9100".into())));
         for wrong in ["", "::1", "::1:9100", "localhost:9100", "127.0.0.1", "0", "70000", "127.0.0.1:", "9100/metrics"] {
             assert!(served_at(wrong).is_err_and(|sentence| sentence.starts_with("write a port like 9100")), "{wrong}");
+        }
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn a_name_for_browsers_is_one_that_they_can_look_for() {
+        for name in ["kitchen", "camera.example.org", "Kitchen-2.local", "192.168.1.20"] {
+            assert_eq!(host_name(name).as_deref(), Ok(name));
+        }
+        for name in
+            ["", "bad name!", "a..b", "-a.org", "a-.org", "kitchen:9690", "http://kitchen", "küche.local", &"a".repeat(64)]
+        {
+            assert!(host_name(name).is_err_and(|sentence| sentence.starts_with("write a name as browsers")), "{name}");
         }
     }
 

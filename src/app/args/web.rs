@@ -46,7 +46,7 @@ pub(super) struct WebFlags {
     web_key: Option<PathBuf>,
 
     /// A name under which browsers find this machine, beside its own; may be given again
-    #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "In a browser")]
+    #[arg(long, value_name = "NAME", value_parser = units::host_name, help_heading = "In a browser")]
     web_name: Vec<String>,
 
     /// What a browser must know, in place of a new secret each time: 16 letters or more
@@ -63,9 +63,11 @@ impl WebFlags {
             (!self.web_name.is_empty(), "web-name"),
             (self.web_token.is_some(), "web-token"),
         ];
-        let has_page = self.web.is_some();
+        let (has_page, has_certificate) = (self.web.is_some(), self.web_cert.is_some());
         let idle = given.into_iter().filter(move |(given, _)| *given && !has_page);
-        idle.map(|(_, flag)| Idle(flag, "there is no page without --web, like --web 9690"))
+        let twice = has_page && has_certificate && self.web_tls;
+        let twice = twice.then_some(Idle("web-tls", "with --web-cert the page is under https already, with that certificate"));
+        idle.map(|(_, flag)| Idle(flag, "there is no page without --web, like --web 9690")).chain(twice)
     }
 
     /// What they say.
