@@ -75,20 +75,23 @@ fn describe(wish: &Wish, name: &str, channels: Option<u8>, (to, from): (SocketAd
     let id = since_1970.as_secs();
     let session = Session { name: name.into(), id, from, to: to.ip(), pictures: Some(ports.pictures), sound };
     tracing::info!("sending to the player at {to}, in the clear");
-    match &wish.sdp {
-        None => tracing::info!("(--sdp FILE writes what ffplay and VLC want to open there)"),
-        Some(path) => match write(path, &session.describe()) {
-            Err(error) => tracing::error!("{} cannot be written: {error}", path.display()),
-            Ok(()) => {
-                let file = path.display();
-                tracing::info!(
-                    "there, with that file: ffplay -protocol_whitelist file,udp,rtp -fflags nobuffer -flags low_delay -framedrop {file}"
-                );
-                tracing::info!("or: vlc {file}");
-            }
-        },
+    let without = gstreamer(to, channels);
+    let Some(path) = &wish.sdp else {
+        tracing::info!("there: {without}");
+        tracing::info!("(--sdp FILE writes what ffplay and VLC want to open there)");
+        return;
+    };
+    if let Err(error) = write(path, &session.describe()) {
+        tracing::error!("{} cannot be written: {error}", path.display());
+        tracing::info!("there: {without}");
+        return;
     }
-    tracing::info!("or: {}", gstreamer(to, channels));
+    let file = path.display();
+    tracing::info!(
+        "there, with that file: ffplay -protocol_whitelist file,udp,rtp -fflags nobuffer -flags low_delay -framedrop {file}"
+    );
+    tracing::info!("or: vlc {file}");
+    tracing::info!("or: {without}");
 }
 
 /// How GStreamer plays it, without a file.
