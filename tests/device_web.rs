@@ -61,7 +61,7 @@ fn what_is_sent_is_seen_and_its_source_is_open_only_while_somebody_looks() {
 #[test]
 fn each_sender_has_a_tile_a_click_makes_one_large_and_who_leaves_is_gone() {
     let port = free_port();
-    let (mut recv, _, address) = paged(RECV, &format!("--no-window --no-audio -p {port}"), "http");
+    let (mut recv, web, address) = paged(RECV, &format!("--no-window --no-audio -p {port}"), "http");
     recv.said("waiting on port");
     let _lab = send(&format!("{TEST} --name lab --host 127.0.0.1:{port}"));
     let mut attic = send(&format!("{TEST} --name attic --host 127.0.0.1:{port}"));
@@ -69,13 +69,32 @@ fn each_sender_has_a_tile_a_click_makes_one_large_and_who_leaves_is_gone() {
     browser.open(&address);
     browser.until("[...document.querySelectorAll('figcaption')].map((name) => name.textContent).sort().join() === 'attic,lab'");
     sees(&browser);
+    browser.click("#info");
+    browser.until("/ pictures\\/s/.test(document.querySelector('#figures').textContent)");
+    let edge = |script: &str| browser.value(script).as_f64().unwrap();
+    let bottom = edge("document.querySelector('nav').getBoundingClientRect().bottom");
+    assert!(
+        edge("document.querySelector('#figures').getBoundingClientRect().top") >= bottom,
+        "the figures lie under the buttons"
+    );
     browser.picture("web-phone.png");
+    browser.click("#info");
     browser.click("figure");
     browser.until("document.querySelectorAll('figure.away').length === 1");
     browser.click("figure");
     browser.until("document.querySelectorAll('figure.away').length === 0");
     attic.stop(Signal::SIGTERM);
-    browser.until("document.querySelector('figure.old figcaption')?.textContent.startsWith('attic: no picture for')");
+    browser.until(
+        "document.querySelector('#note').textContent === 'attic left' && [...document.querySelectorAll('figcaption')].map((name) => \
+         name.textContent).join() === 'lab'",
+    );
+    // Who comes now is shown nobody who is gone.
+    browser.open("about:blank");
+    browser.open(&address);
+    sees(&browser);
+    assert_eq!(browser.value("document.querySelectorAll('figure').length"), 1);
+    let nobody = get(web, &format!("/snapshot.jpg?track=attic&token={TOKEN}"), "");
+    assert!(nobody.starts_with("HTTP/1.1 404 ") && nobody.ends_with("nobody here is called attic; there is lab\n"), "{nobody}");
 }
 
 #[test]
@@ -115,6 +134,13 @@ fn what_is_said_on_the_page_is_said_to_all_and_what_others_say_stands_on_it() {
     browser.open(&address);
     sees(&browser);
     browser.click("#talk");
+    let focus = || browser.value("document.activeElement.id");
+    assert_eq!(focus(), "line", "what is typed is said");
+    browser.value("document.querySelector('#who').focus()");
+    browser.value(
+        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))",
+    );
+    assert_eq!(focus(), "line");
     browser.value("document.querySelector('#who').value = 'anna <b>'; document.querySelector('#line').value = 'hello & <i>'");
     browser.click("#say button");
     lab.said("anna <b>: hello & <i>");
@@ -173,12 +199,21 @@ fn a_page_comes_back_by_itself_when_the_program_does() {
 fn who_does_not_know_the_secret_sees_nothing_and_a_page_of_another_host_is_refused() {
     let (mut send, web, _) = paged(SEND, &format!("{TEST} -p {}", free_port()), "http");
     send.said("waiting on port");
-    let browser = Browser::start(1280, 800);
+    let browser = Browser::start(390, 844);
     browser.open(&format!("http://127.0.0.1:{web}/#another-secret-that-is-wrong"));
     send.said("was turned away: a browser that does not know the secret of the page");
-    browser.until(
-        "!document.querySelector('#door').hidden && document.querySelector('#word').textContent.includes('not valid any more')",
-    );
+    // It is seen, and nothing lies over it.
+    let seen = |text: &str| {
+        browser.until(&format!(
+            "((why, box) => why.textContent.includes('{text}') && document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) \
+             === why)(document.querySelector('#why'), document.querySelector('#why').getBoundingClientRect())"
+        ));
+    };
+    seen("not the one of this program now");
+    browser.picture("web-wrong-secret.png");
+    browser.value("document.querySelector('#secret').value = 'http://127.0.0.1:9690/'");
+    browser.click("#door button");
+    seen("There is no secret in that");
     assert_eq!(browser.value("document.querySelectorAll('figure').length"), 0);
     // A person types it.
     browser.value(&format!("document.querySelector('#secret').value = 'http://127.0.0.1:{web}/#{TOKEN}'"));

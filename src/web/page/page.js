@@ -11,34 +11,52 @@ const link = new Link({ ready, text: hear, bytes: take, gone });
 const sound = new Sound();
 const camera = new Camera(send, (why) => films({ films: null, why }));
 let large = null;
+// Who is there was said since the socket is open: who is missing from then on has left.
+let knows = false;
 let unread = 0;
 
 // What is the matter; nothing where pictures say it themselves.
 const word = (text) => { $("word").textContent = text; };
-const note = (text) => Object.assign($("note"), { textContent: text, hidden: !text });
+const note = (text) => Object.assign($("note"), { textContent: text, hidden: !text, className: "" });
+// What nobody has to do anything about passes by itself.
+let passed;
+function passing(text) {
+  if (!$("note").hidden && !$("note").className) return;
+  note(text);
+  $("note").className = "calm";
+  clearTimeout(passed);
+  passed = setTimeout(() => $("note").className && note(""), 5000);
+}
 const press = (id, on) => $(id).setAttribute("aria-pressed", String(on));
 
 function ready() {
+  knows = false;
   link.tell({ hidden: document.hidden, hears: sound.on, looks: large });
   if (camera.on) link.tell({ films: camera.name });
 }
 
 function gone(why) {
   for (const tile of tiles.values()) tile.dropParts();
-  if (why === "token") return ask("That secret is not valid any more: Eyeline makes a new one each time it starts.");
+  if (why === "token") return ask("That secret is not the one of this program now. Paste the address that it printed when it was started last.");
   word(why === "full" ? "16 browsers are watching already, which is the most. Trying again …" : "Connection lost. Trying again …");
 }
 
+// What a secret looks like; it stands behind # in the address.
+const SECRET = /^[\w-]{16,128}$/;
+
 function ask(why) {
-  word(why);
+  word("");
+  Object.assign($("why"), { textContent: why, hidden: !why });
   $("door").hidden = false;
   $("secret").focus();
 }
 $("door").onsubmit = (event) => {
   event.preventDefault();
   const token = $("secret").value.trim().replace(/^.*#/, "");
+  if (!SECRET.test(token)) return ask("There is no secret in that. Paste all of the address, with what stands behind the #.");
   history.replaceState(null, "", `#${token}`);
   $("door").hidden = true;
+  word("connecting …");
   link.connect(token);
 };
 
@@ -89,7 +107,9 @@ function show(tracks) {
     tiles.delete(id);
     sound.end(id);
     if (large === id) large = null;
+    if (knows && !tracks.some((track) => track.name === tile.name)) passing(`${tile.name} left`);
   }
+  knows = true;
   for (const { id, name } of tracks) {
     if (tiles.has(id)) continue;
     const tile = new Tile(id, name, shown, arrange);
@@ -140,7 +160,12 @@ $("talk").onclick = () => {
   $("talk").setAttribute("aria-expanded", String(opens));
   unread = 0;
   $("unread").textContent = "";
-  if (opens) ($("who").value ? $("line") : $("who")).focus();
+  if (opens) $("line").focus();
+};
+$("who").onkeydown = (event) => {
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  $("line").focus();
 };
 function write(by, text) {
   const lines = $("lines");
