@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
-"""Pictures of `--web` without any library: examples/page.py 'http://192.168.1.20:9690/stream.mjpeg?token=SECRET'"""
-import sys, urllib.request
+"""Pictures of `--web` without any library: examples/page.py 'http://192.168.1.20:9690/#SECRET', the address as Eyeline prints it"""
+import sys, urllib.error, urllib.request
 
-stream, buffer = urllib.request.urlopen(sys.argv[1]), b""
+page, _, secret = sys.argv[1].partition("#")
+try:
+    stream = urllib.request.urlopen(f"{page.rstrip('/')}/stream.mjpeg?token={secret}" if secret else page)
+except urllib.error.HTTPError as error:
+    sys.exit("the secret behind # is wrong" if error.code == 401 else f"the page says: {error.read().decode().strip()}")
+except (OSError, ValueError) as error:
+    sys.exit(f"{page} cannot be opened: {error}")
+buffer = b""
 while more := stream.read1(65536):
     buffer += more
     start, end = buffer.find(b"\xff\xd8"), buffer.find(b"\xff\xd9")

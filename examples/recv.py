@@ -1,20 +1,27 @@
 #!/usr/bin/env python3
 """Pictures and sound of `recv`, as numbers: examples/recv.py --host lab
 
+`recv` is found under that name or as `eyeline-recv`, or $RECV says where it is.
+
 Each picture is width x height bytes of brightness and then the two colours (4:2:0); sound is 16 bit, 48 kHz.
 """
-import json, os, subprocess, sys, threading
+import json, os, shutil, subprocess, sys, threading
 
+program = os.environ.get("RECV") or shutil.which("recv") or shutil.which("eyeline-recv")
+if not program:
+    sys.exit("recv is not found: say where it is, like RECV=target/release/recv")
 pictures, sound = os.pipe(), os.pipe()
 recv = subprocess.Popen(
-    ["recv", "--no-window", "--output", f"/dev/fd/{pictures[1]}", "--audio-output", f"/dev/fd/{sound[1]}", "--stats", "json", *sys.argv[1:]],
-    pass_fds=(pictures[1], sound[1]), stdout=subprocess.PIPE)
+    [program, "--no-window", "--output", f"/dev/fd/{pictures[1]}", "--audio-output", f"/dev/fd/{sound[1]}", "--stats", "json", *sys.argv[1:]],
+    pass_fds=(pictures[1], sound[1]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 os.close(pictures[1]), os.close(sound[1])
 
 
 def read_pictures():
     with open(pictures[0], "rb") as y4m:
         head = dict((word[:1], word[1:]) for word in y4m.readline().decode().split()[1:])
+        if not head:
+            return  # It ended before any picture.
         width, height = int(head["W"]), int(head["H"])
         while y4m.readline():
             luma = y4m.read(width * height)
@@ -29,7 +36,16 @@ def read_sound():
             print(f"sound, loudest {max(memoryview(block[:len(block) & ~1]).cast('h'))}", flush=True)
 
 
-threads = [threading.Thread(target=read, daemon=True) for read in (read_pictures, read_sound)]
+def read_words():
+    global last
+    for last in recv.stderr:
+        pass
+
+
+last = ""
+threads = [threading.Thread(target=read, daemon=True) for read in (read_pictures, read_sound, read_words)]
 [thread.start() for thread in threads]
 for line in recv.stdout:
     print("latency", json.loads(line).get("latency_ms"), flush=True)
+threads[2].join()
+sys.exit(last.strip() if recv.wait() else 0)

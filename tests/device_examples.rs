@@ -12,18 +12,32 @@ use std::process::{Child, Command, Stdio};
 
 const TOKEN: &str = "a-secret-of-the-examples";
 
+/// A script, as it is started.
+fn script(name: &str, args: &[String]) -> Command {
+    let folder = Path::new(RECV).parent().unwrap().to_str().unwrap();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    // The system's own Python: Debian's packages are for that one.
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"))).args(args).env("PATH", path);
+    command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/quiet"));
+    command
+}
+
+/// What it says where it cannot do what it is for.
+fn fails(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("Python is needed: scripts/install rig");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains("Traceback"), "{said}");
+    said
+}
+
 /// A script at work, killed with the test.
 struct Script(Child);
 
 impl Script {
     fn start(name: &str, args: &[String]) -> Script {
-        let folder = Path::new(RECV).parent().unwrap().to_str().unwrap();
-        let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
-        // The system's own Python: Debian's packages are for that one.
-        let mut command = Command::new("/usr/bin/python3");
-        command.arg(format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"))).args(args).env("PATH", path);
-        command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/quiet"));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = script(name, args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         Script(child.expect("Python is needed: scripts/install rig"))
     }
 
@@ -56,7 +70,7 @@ fn on_page() -> (Program, String) {
     let web = free_port();
     let mut send = send(&format!("--test -s 320x240 -r 30 -p {} --web {web} --web-token {TOKEN}", free_port()));
     send.said("waiting on port");
-    (send, format!("http://127.0.0.1:{web}/stream.mjpeg?token={TOKEN}"))
+    (send, format!("http://127.0.0.1:{web}/#{TOKEN}"))
 }
 
 #[test]
@@ -70,6 +84,24 @@ fn pictures_sound_and_latency_of_recv_are_read_by_a_script() {
     let number = |line: &String| line.rsplit(' ').next().and_then(|word| word.parse::<u32>().ok());
     assert!(lines.iter().filter(|line| line.starts_with("picture")).filter_map(number).all(|bright| (40..200).contains(&bright)));
     assert!(lines.iter().filter(|line| line.starts_with("sound")).filter_map(number).any(|loud| loud > 1000), "{lines:?}");
+}
+
+#[test]
+fn what_goes_wrong_is_said_in_a_line_and_is_no_success() {
+    let (_send, address) = on_page();
+    let wrong = address.replace(TOKEN, "another-secret-that-is-wrong");
+    for name in ["page.py", "opencv.py"] {
+        let said = fails(&mut script(name, std::slice::from_ref(&wrong)));
+        assert!(said.contains("the secret behind # is wrong"), "{name}: {said}");
+    }
+    // The program's own last line, of one that is called as it is installed by others, and of one that is named.
+    let host = ["--host".to_string(), "127.0.0.1:0".to_string()];
+    let said = fails(script("recv.py", &host).env("PATH", "/nonexistent"));
+    assert!(said.contains("recv is not found"), "{said}");
+    let mut named = script("recv.py", &["--output".to_string(), "/nonexistent/a.y4m".to_string()]);
+    let said = named.env("PATH", "/nonexistent").env("RECV", RECV).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr);
+    assert!(said.lines().count() == 1 && !said.contains("Traceback"), "{said}");
 }
 
 #[test]
@@ -88,7 +120,7 @@ fn opencv_reads_the_stream_for_pages_as_any_cameras() {
 #[test]
 fn who_keeps_only_a_picture_now_and_then_as_home_assistant_does_gets_a_new_one_each_time() {
     let (_send, address) = on_page();
-    let still = address.replace("stream.mjpeg", "snapshot.jpg");
+    let still = address.replace("#", "snapshot.jpg?token=");
     let fetch = || {
         let output =
             Command::new("ffmpeg").args(["-v", "error", "-i", &still, "-f", "rawvideo", "-pix_fmt", "gray", "-"]).output();
