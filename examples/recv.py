@@ -13,7 +13,7 @@ if not program:
 pictures, sound = os.pipe(), os.pipe()
 recv = subprocess.Popen(
     [program, "--no-window", "--output", f"/dev/fd/{pictures[1]}", "--audio-output", f"/dev/fd/{sound[1]}", "--stats", "json", *sys.argv[1:]],
-    pass_fds=(pictures[1], sound[1]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pass_fds=(pictures[1], sound[1]), stdout=subprocess.PIPE)
 os.close(pictures[1]), os.close(sound[1])
 
 
@@ -36,16 +36,9 @@ def read_sound():
             print(f"sound, loudest {max(memoryview(block[:len(block) & ~1]).cast('h'))}", flush=True)
 
 
-def read_words():
-    global last
-    for last in recv.stderr:
-        pass
-
-
-last = ""
-threads = [threading.Thread(target=read, daemon=True) for read in (read_pictures, read_sound, read_words)]
+threads = [threading.Thread(target=read, daemon=True) for read in (read_pictures, read_sound)]
 [thread.start() for thread in threads]
 for line in recv.stdout:
     print("latency", json.loads(line).get("latency_ms"), flush=True)
-threads[2].join()
-sys.exit(last.strip() if recv.wait() else 0)
+# Where it failed, it has said why itself.
+sys.exit(recv.wait())

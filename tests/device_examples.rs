@@ -94,14 +94,16 @@ fn what_goes_wrong_is_said_in_a_line_and_is_no_success() {
         let said = fails(&mut script(name, std::slice::from_ref(&wrong)));
         assert!(said.contains("the secret behind # is wrong"), "{name}: {said}");
     }
-    // The program's own last line, of one that is called as it is installed by others, and of one that is named.
-    let host = ["--host".to_string(), "127.0.0.1:0".to_string()];
-    let said = fails(script("recv.py", &host).env("PATH", "/nonexistent"));
-    assert!(said.contains("recv is not found"), "{said}");
-    let mut named = script("recv.py", &["--output".to_string(), "/nonexistent/a.y4m".to_string()]);
-    let said = named.env("PATH", "/nonexistent").env("RECV", RECV).stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&said.stderr);
-    assert!(said.lines().count() == 1 && !said.contains("Traceback"), "{said}");
+    let recv = |host: &str| {
+        let mut command = script("recv.py", &["--host".into(), host.into()]);
+        command.env("PATH", "/nonexistent");
+        command
+    };
+    assert!(fails(&mut recv("lab")).contains("recv is not found"));
+    // What the program itself says last, and nothing behind it.
+    let output = recv("127.0.0.1:0").env("RECV", RECV).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("'127.0.0.1:0'") && !said.contains("Traceback"), "{said}");
 }
 
 #[test]

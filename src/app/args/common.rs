@@ -385,8 +385,10 @@ impl CommonFlags {
 /// No two of these are served at one port of one address, where there would be room for one.
 fn each_has_a_port(served: [(&str, Option<SocketAddr>); 3]) -> Result<(), Wrong> {
     let served: Vec<_> = served.into_iter().filter_map(|(flag, at)| Some((flag, at.filter(|at| at.port() != 0)?))).collect();
+    // One socket of every IPv6 address is one of every IPv4 address, too.
+    let covers = |one: IpAddr, other: IpAddr| one == other || one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     for (place, (flag, at)) in served.iter().enumerate() {
-        let meets = |to: &SocketAddr| at.ip() == to.ip() || at.ip().is_unspecified() || to.ip().is_unspecified();
+        let meets = |to: &SocketAddr| covers(at.ip(), to.ip()) || covers(to.ip(), at.ip());
         if let Some((other, _)) = served[place + 1..].iter().find(|(_, to)| at.port() == to.port() && meets(to)) {
             let sentence = format!("port {} is given twice, by {flag} and {other}: give one of them another", at.port());
             return Err(Wrong::conflict(sentence));

@@ -306,9 +306,12 @@ mod tests {
         for (line, sentence) in twice {
             assert!(refusal(line).contains(sentence), "{line}: {}", refusal(line));
         }
-        for line in
-            ["send --host lab --web 9688", "send --bind 192.168.1.20 --web 9688", "send --web 9690 --metrics 192.168.1.20:9690"]
-        {
+        for line in [
+            "send --host lab --web 9688",
+            "send --bind 192.168.1.20 --web 9688",
+            "send --bind 0.0.0.0 --web [::1]:9688",
+            "send --web 9690 --metrics 192.168.1.20:9690",
+        ] {
             assert!(common(line).web.is_some(), "{line}");
         }
     }
