@@ -17,7 +17,6 @@
 //! skipped.
 
 pub mod address;
-mod arrival;
 mod clock;
 mod command;
 mod feed;

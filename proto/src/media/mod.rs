@@ -1,5 +1,6 @@
 //! Media timing and repair: pure values in, values out. Knows messages' contents, not peers.
 
+pub mod arrival;
 pub mod assemble;
 pub mod audio_buffer;
 pub mod backlog;

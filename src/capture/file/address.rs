@@ -4,7 +4,7 @@
 //! is told by the length that `ffmpeg` says on opening. A film that lies on a server is then opened as any other.
 //!
 //! Live pictures go through the filters of a film, each fitted into the shape that they have at first (`opening.rs`), and out as
-//! they come, each with the time at which it was caught (`arrival.rs`).
+//! they come, each with the time at which it was caught (`media::arrival`).
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::arrival::{Base, Caught};
 use super::matroska::{Packets, Stream};
 use super::opening::{self, Opening, Question};
 use super::silence::{Awaited, OVER, Silence, given_up};
@@ -22,6 +21,7 @@ use super::timeline::Sounds;
 use super::{Error, Options, command, probe};
 use crate::slot::{Closed, Slot};
 use crate::threads::lock;
+use eyeline_proto::media::arrival::{Base, Caught};
 use eyeline_proto::picture::{Body, BufferPool, MAX_SIDE, Picture, Sampling, Size};
 use eyeline_proto::sound::Block;
 

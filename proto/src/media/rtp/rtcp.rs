@@ -3,6 +3,8 @@
 //!
 //! Each report is a compound packet of its own: SR, SDES with the name that joins the streams of one sender, and BYE where it is
 //! the last. There is one listener, so nothing is spread by chance (§6.2 lets the first of a session to one listener go at once).
+//!
+//! Of those of others ([`read`]) the reports and farewells count; bytes are anybody's.
 
 use super::packet::Sent;
 use std::time::Duration;
@@ -39,6 +41,38 @@ pub fn report(out: &mut Vec<u8>, since_1970: Duration, sent: &Sent, cname: &str,
     if last {
         head(out, BYE, 1, 1);
         out.extend_from_slice(&ssrc);
+    }
+}
+
+/// What a packet of somebody's tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Of this stream: which timestamp belongs to a moment of the world's clock, in seconds since 1900 as 32 and 32 bits.
+    Report { ssrc: u32, ntp: u64, timestamp: u32 },
+    /// This stream is over.
+    Bye { ssrc: u32 },
+}
+
+/// Tells what is in a compound packet, up to where it is none.
+pub fn read(compound: &[u8], mut tell: impl FnMut(Told)) {
+    let mut rest = compound;
+    while let Some((&[first, packet_type, l1, l0], behind)) = rest.split_first_chunk() {
+        let Some((body, next)) = behind.split_at_checked(4 * usize::from(u16::from_be_bytes([l1, l0]))) else { return };
+        if first >> 6 != 2 {
+            return;
+        }
+        let mut words = body.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+        match packet_type {
+            SR => {
+                let [ssrc, seconds, fraction, timestamp] = std::array::from_fn(|_| words.next());
+                if let (Some(ssrc), Some(seconds), Some(fraction), Some(timestamp)) = (ssrc, seconds, fraction, timestamp) {
+                    tell(Told::Report { ssrc, ntp: u64::from(seconds) << 32 | u64::from(fraction), timestamp });
+                }
+            }
+            BYE => words.take(usize::from(first & 0x1F)).for_each(|ssrc| tell(Told::Bye { ssrc })),
+            _ => {}
+        }
+        rest = next;
     }
 }
 
@@ -79,6 +113,32 @@ mod tests {
         let bye: &[u8] = &[0x81, 203, 0, 1, 1, 2, 3, 4];
         assert_eq!(written("eye", false), [&sr.concat()[..], sdes].concat());
         assert_eq!(written("eye", true), [&sr.concat()[..], sdes, bye].concat());
+    }
+
+    fn told(bytes: &[u8]) -> Vec<Told> {
+        let mut told = Vec::new();
+        read(bytes, |one| told.push(one));
+        told
+    }
+
+    #[test]
+    fn ours_are_read_again_and_what_is_cut_off_tells_nothing() {
+        let report = Told::Report { ssrc: 0x0102_0304, ntp: 0x83AA_7E81_8000_0000, timestamp: 0x0506_0708 };
+        let bytes = written("eye", true);
+        assert_eq!(told(&bytes), [report, Told::Bye { ssrc: 0x0102_0304 }]);
+        for len in 0..28 {
+            assert_eq!(told(&bytes[..len]), [], "{len}");
+        }
+        assert_eq!(told(&bytes[..bytes.len() - 1]), [report]);
+        assert_eq!(told(&[0x41, 203, 0, 1, 1, 2, 3, 4]), [], "another version");
+        assert_eq!(told(&[0x9F, 203, 0, 1, 1, 2, 3, 4]).len(), 1, "it says 31, and has one");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = told(&bytes);
+        }
     }
 
     #[test]

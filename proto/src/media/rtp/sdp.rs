@@ -52,6 +52,17 @@ impl Session {
     }
 }
 
+/// What a description of anybody calls its session; `None` where it is no description, `Some("")` where it has no name.
+pub fn session_name(description: &str) -> Option<String> {
+    let mut lines = description.lines();
+    lines.next().filter(|first| first.trim_end() == "v=0")?;
+    let name = lines.find_map(|line| line.strip_prefix("s=")).unwrap_or_default();
+    let name: String = printable(name).chars().filter(|c| *c != REPLACEMENT).collect();
+    // What stands there by custom where there is no name (RFC 8866 §5.3).
+    let name = name.trim();
+    Some(if matches!(name, "-" | "No Name") { "" } else { name }.to_string())
+}
+
 fn line(out: &mut String, words: std::fmt::Arguments<'_>) {
     // A string takes whatever is written into it.
     let _ = write!(out, "{words}\r\n");
@@ -97,6 +108,17 @@ mod tests {
         assert!(silent.contains("c=IN IP6 2001:db8::7\r\n") && !silent.contains("audio"), "{silent}");
         let group = Session { to: "239.1.2.3".parse().unwrap(), ..session() }.describe();
         assert!(group.contains("c=IN IP4 239.1.2.3/1\r\n"), "{group}");
+    }
+
+    #[test]
+    fn the_name_of_a_session_is_read_again() {
+        let read = |text: &str| session_name(text);
+        assert_eq!(read(&session().describe()).as_deref(), Some("kitchen"));
+        for unnamed in ["v=0\ns=-\n", "v=0\r\ns=No Name\r\n", "v=0\ns= \n", "v=0\n"] {
+            assert_eq!(read(unnamed).as_deref(), Some(""), "{unnamed:?}");
+        }
+        assert_eq!((read("a film"), read(""), read("s=a\nv=0")), (None, None, None));
+        assert_eq!(read("v=0\ns=a\u{202e}\u{1b}[2Jb").as_deref(), Some("a[2Jb"));
     }
 
     #[test]

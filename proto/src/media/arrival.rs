@@ -27,6 +27,7 @@ const STOOD_STILL: Duration = Duration::from_secs(1);
 ///
 /// It rises by a thousandth of the time that goes by, more than two clocks drift apart, so that it follows a slower one too; it
 /// follows a way that has become longer for good, and at once a source that stood still.
+#[derive(Debug)]
 pub struct Base {
     /// Whether stamps are counted, not read from a clock.
     counted: bool,
@@ -36,7 +37,7 @@ pub struct Base {
 }
 
 /// The times of one stream on our clock: they never go back, and nothing was caught after it came.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Caught {
     last: Option<Instant>,
 }
@@ -52,6 +53,7 @@ impl Caught {
 }
 
 /// The earliest zero of each window, compared with the one before.
+#[derive(Debug)]
 struct Watch {
     since: Instant,
     least: Instant,
