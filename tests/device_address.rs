@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eyeline::capture::file::address::{self, Address, Connection, Opened};
+use eyeline::capture::file::address::{self, Address, Connection, Leash, Opened};
 use eyeline::capture::file::{Error, Film, Options};
 use eyeline::slot::Slot;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
@@ -63,7 +63,7 @@ impl Server {
 
     fn connect(&mut self) -> Box<Connection> {
         loop {
-            match address::connect(Path::new(&self.address), &Options::default()) {
+            match address::connect(Path::new(&self.address), &Options::default(), &Leash::default()) {
                 Ok(Opened::Live(connection)) => return connection,
                 Ok(Opened::Film) => panic!("it has no length"),
                 // Its port is not open yet.
@@ -113,7 +113,7 @@ fn what_comes_live_from_an_address_goes_out_as_it_comes_over_one_connection() {
     assert!(blocks > 100, "{blocks} blocks of sound");
     drop(live);
     let _ = server.child.wait();
-    let gone = address::connect(Path::new(&server.address), &Options::default());
+    let gone = address::connect(Path::new(&server.address), &Options::default(), &Leash::default());
     let gone = gone.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(gone.starts_with(&format!("cannot read {}: ffmpeg says: ", server.address)) && gone.contains("refused"), "{gone}");
 }
@@ -199,7 +199,7 @@ fn web_server(bytes: Vec<u8>) -> String {
 fn a_film_on_a_web_server_is_played_at_its_own_pace() {
     let path = film("web.mkv", "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -c:v ffv1");
     let address = web_server(std::fs::read(path).unwrap());
-    assert!(matches!(address::connect(Path::new(&address), &Options::default()), Ok(Opened::Film)));
+    assert!(matches!(address::connect(Path::new(&address), &Options::default(), &Leash::default()), Ok(Opened::Film)));
     let pictures = Slot::waiting(2);
     let plan = Film::probe(Path::new(&address), &Options::default()).unwrap();
     let film = Film::open(plan, Arc::clone(&pictures), Slot::waiting(8)).unwrap();

@@ -12,6 +12,7 @@ mod doctor;
 mod door;
 mod doorman;
 mod failure;
+mod incoming;
 mod kept;
 mod last_will;
 mod line_writer;

@@ -133,7 +133,7 @@ fn cameras(me: Identity, meets: Arc<OnceLock<SocketAddr>>) -> Takes {
     Box::new(move |name| {
         let at = meets.get().ok_or("it is too early: try again")?;
         let me = Identity { name: name.into(), id: eyeline_proto::crypto::random(), ..me.clone() };
-        match Guest::come(me, *at) {
+        match Guest::come(me, *at, (true, 1)) {
             Ok(guest) => Ok(Box::new(guest)),
             Err(error) => Err(error.to_string()),
         }

@@ -10,6 +10,7 @@ pub mod file;
 mod jpeg_kind;
 pub mod microphone;
 pub mod pattern;
+pub mod rtp;
 pub mod screen;
 mod stamp;
 pub mod y4m;

@@ -1,4 +1,5 @@
-//! What a browser's camera and microphone give, sent to this very program like any other sender's ([`Visit`]).
+//! What comes in by another way than Eyeline's (the camera of a browser, RTP), sent to this very program like any other sender's
+//! ([`Visit`]).
 
 use super::encode::{self, Encoder};
 use super::visit::Visit;
@@ -6,6 +7,7 @@ use crate::codec::settings;
 use crate::net;
 use crate::slot::Slot;
 use crate::threads::join;
+#[cfg(feature = "web")]
 use crate::web::camera::Feed;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::foreign::Passthrough;
@@ -14,7 +16,7 @@ use eyeline_proto::picture::{Body, Picture, Size, Turn};
 use eyeline_proto::session::Event;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::sound::Block;
-use eyeline_proto::wire::record::Format;
+use eyeline_proto::wire::record::{Format, Media};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -23,7 +25,7 @@ use std::time::Instant;
 /// Blocks of sound that wait.
 const SOUND_AHEAD: usize = 20;
 
-/// The longest side of a page's picture, and its pixels: 4K, however it is turned.
+/// The longest side of a picture, and its pixels: 4K, however it is turned.
 const LONGEST: u32 = 4096;
 const MOST_PIXELS: u32 = 4096 * 2160;
 
@@ -52,10 +54,11 @@ pub enum Error {
 }
 
 impl Guest {
-    /// Comes, as `me`, to the program that waits there.
-    pub fn come(me: Identity, to: SocketAddr) -> Result<Guest, Error> {
+    /// Comes, as `me`, to the program that waits there, with pictures or without, and sound of so many channels.
+    pub fn come(me: Identity, to: SocketAddr, (pictures, channels): (bool, u8)) -> Result<Guest, Error> {
+        let me = Identity { offers: Media { pictures, sound: channels > 0, lossless: false }, ..me };
         let epoch = Epoch::new(Instant::now());
-        let format = Format { rate: None, variable: true, size: None, channels: 1, first: 0 };
+        let format = Format { rate: None, variable: true, size: None, channels, first: 0 };
         let told: Arc<OnceLock<Arc<Encoder>>> = Arc::default();
         let heeds = told.clone();
         let on_event = move |event: Event| {
@@ -101,26 +104,40 @@ impl Guest {
         self.carriers.push(std::thread::Builder::new().name("guest-sound".into()).spawn(sound)?);
         Ok(())
     }
-}
 
-impl Feed for Guest {
-    fn picture(&mut self, at: Instant, jpeg: &[u8]) -> bool {
-        let Some(size) = segments::size(jpeg).filter(|size| is_a_cameras(*size)) else { return false };
+    /// Where its pictures and its sound go. Once one of them is closed, no more of it comes.
+    pub fn inlets(&self) -> (Arc<Slot<Picture>>, Arc<Slot<Block<Instant>>>) {
+        (self.pictures.clone(), self.sound.clone())
+    }
+
+    /// A picture that was caught then; whether it is one.
+    pub fn give_jpeg(&self, at: Instant, jpeg: Vec<u8>) -> bool {
+        let Some(size) = segments::size(&jpeg).filter(|size| is_a_cameras(*size)) else { return false };
         // Open for as long as we are.
-        let _ = self.pictures.push(Picture::new(at, size, Body::Jpeg(jpeg.to_vec().into())));
+        let _ = self.pictures.push(Picture::new(at, size, Body::Jpeg(jpeg.into())));
         true
     }
 
-    fn sound(&mut self, at: Instant, samples: Arc<[i16]>) {
-        let block = Block { capture: at, channels: 1, samples };
-        // A page may say anything; what cannot travel would end the session.
+    pub fn give_sound(&self, block: Block<Instant>) {
+        // Anything may be said; what cannot travel would end the session.
         if block.is_possible() && !block.samples.is_empty() {
             let _ = self.sound.push(block);
         }
     }
 }
 
-/// Whether a page's camera may have this size: what a header says costs as much, whatever is behind it.
+#[cfg(feature = "web")]
+impl Feed for Guest {
+    fn picture(&mut self, at: Instant, jpeg: &[u8]) -> bool {
+        self.give_jpeg(at, jpeg.to_vec())
+    }
+
+    fn sound(&mut self, at: Instant, samples: Arc<[i16]>) {
+        self.give_sound(Block { capture: at, channels: 1, samples });
+    }
+}
+
+/// Whether a camera may have this size: what a header says costs as much, whatever is behind it.
 fn is_a_cameras(size: Size) -> bool {
     let Size { width, height } = size;
     (16..=LONGEST).contains(&width) && (16..=LONGEST).contains(&height) && width * height <= MOST_PIXELS

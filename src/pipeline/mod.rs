@@ -11,9 +11,9 @@ pub mod decode;
 pub mod encode;
 pub mod fair_queue;
 pub mod fanout;
-#[cfg(feature = "web")]
 pub mod guest;
 pub mod hold_queue;
+pub mod incoming;
 pub mod pictures;
 pub mod player;
 pub mod record;
@@ -28,7 +28,6 @@ mod steps;
 pub mod tally;
 pub mod tee;
 pub mod track;
-#[cfg(any(feature = "web", feature = "relay"))]
 mod visit;
 #[cfg(feature = "web")]
 pub mod webcast;

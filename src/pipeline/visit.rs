@@ -6,7 +6,7 @@ use crate::net::{self, By, Commands, Host};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{self, Command, Event, Session};
-use eyeline_proto::wire::record::{Format, Media};
+use eyeline_proto::wire::record::Format;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
@@ -16,14 +16,13 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Of `me`, who sends what is live. `on_event` is told on the net thread of this session.
+    /// Of `me`, who sends something of this format. `on_event` is told on the net thread of this session.
     pub fn begin(
         me: Identity,
         epoch: Epoch,
         format: Format,
         on_event: impl FnMut(Event) + Send + 'static,
     ) -> Result<Visit, net::Error> {
-        let me = Identity { offers: Media { lossless: false, ..Media::LIVE }, ..me };
         let core = session::Config { format, ..session::Config::new(me, epoch) };
         let (hosts, directory, last_flush) = (Vec::new(), Directory::default(), net::LAST_FLUSH);
         let bind = Ipv6Addr::UNSPECIFIED.into();

@@ -109,6 +109,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     let mut send = flags.source.resolve(flags.common, hosts, env)?;
     let idle = idle.chain(flags.voice.idle(send.sound.as_ref()));
     send.common.warnings.extend(env.warnings(idle));
+    super::rtp::fit(&showing.rtp_in, &send.common)?;
     if flags.chat || flags.ask && !showing.window {
         send.common.shares_terminal();
     }

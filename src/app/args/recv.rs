@@ -159,10 +159,11 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         (false, true) => Overwrite::Nothing,
         (false, false) => Overwrite::Own,
     };
+    super::rtp::fit(&showing.rtp_in, &common)?;
     let recv = Recv { common, showing, output, audio_output, overwrite };
-    if recv.takes_one() && recv.common.rendezvous.dial.len() > 1 {
-        let sentence = "without {name} a file takes one sender, and several hosts are given: name it like '{name}.y4m', or '{name}.wav' for \
-                        sound, and each sender has its own";
+    if recv.takes_one() && recv.common.rendezvous.dial.len() + recv.showing.rtp_in.len() > 1 {
+        let sentence = "without {name} a file takes one sender, and several are given: name it like '{name}.y4m', or '{name}.wav' for sound, \
+                        and each sender has its own";
         return Err(Wrong::conflict(sentence));
     }
     Ok(Command::Run(Box::new(recv)))
@@ -359,7 +360,7 @@ mod tests {
         for one in ["--output x.y4m", "--output -", "--audio-output x.wav"] {
             assert!(config(&format!("recv {one}")).takes_one() && config(&format!("recv a --wait {one}")).takes_one(), "{one}");
             let sentence = refusal(&format!("recv a b {one}"));
-            assert!(sentence.contains("without {name} a file takes one sender, and several hosts are given"), "{sentence}");
+            assert!(sentence.contains("without {name} a file takes one sender, and several are given"), "{sentence}");
         }
         for each in ["--output {name}.y4m", "--audio-output {name}.wav", "--output {name}.mjpg --audio-output {name}.wav"] {
             assert!(!config(&format!("recv a b --wait {each}")).takes_one(), "{each}");
@@ -395,6 +396,16 @@ mod tests {
         );
         assert!(config("recv --output talk.y4m --audio-output talk.wav").common.warnings.is_empty());
         assert!(config("recv --output plain --audio-output plain.pcm").common.warnings.is_empty());
+    }
+
+    #[test]
+    fn cameras_that_are_not_ours_come_to_who_waits() {
+        assert_eq!(config("recv --rtp-in 5004 --rtp-in a.sdp").showing.rtp_in.len(), 2);
+        assert!(refusal("recv a --rtp-in 5004").contains("add --wait"));
+        assert_eq!(config("recv a --wait --rtp-in 5004").showing.rtp_in.len(), 1);
+        assert!(refusal("recv --rtp-in 5004 --rtp-in 5008 --output a.y4m").contains("a file takes one sender"));
+        assert!(refusal(&format!("recv{}", " --rtp-in a.sdp".repeat(5))).contains("4 cameras are taken in at most"));
+        assert!(refusal("recv --rtp-in 5004 --only-paired").contains("give a key as well"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How tracks are shown and heard, in `recv` and in `call`: the window, the speaker, the latency.
 
+use super::rtp::{RtpIn, RtpInFlags};
 use super::window::{Frame, WindowFlags};
 use super::{Idle, device, file, units};
 use eyeline_proto::media::hold::Latency;
@@ -42,6 +43,9 @@ pub(super) struct ShowFlags {
     latency: Latency,
 
     #[command(flatten)]
+    rtp_in: RtpInFlags,
+
+    #[command(flatten)]
     frame: WindowFlags,
 }
 
@@ -60,6 +64,8 @@ pub struct Showing {
     pub v4l2_sink: Option<PathBuf>,
     /// When pictures and sound are due.
     pub latency: Latency,
+    /// Cameras that are not ours.
+    pub rtp_in: Vec<RtpIn>,
 }
 
 impl ShowFlags {
@@ -88,6 +94,7 @@ impl ShowFlags {
             speaker,
             v4l2_sink: self.v4l2_sink,
             latency: self.latency,
+            rtp_in: self.rtp_in.resolve(),
         }
     }
 }

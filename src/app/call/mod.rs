@@ -10,6 +10,7 @@ use super::args;
 use super::awaited;
 use super::door::{Door, watches};
 use super::failure::{Code, Failure};
+use super::incoming::Cameras;
 use super::neighbours;
 use super::own_picture::OwnPicture;
 use super::player;
@@ -25,6 +26,7 @@ use super::send::sending::Sending;
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
+use crate::pipeline::incoming::Incoming;
 use crate::pipeline::player::Player;
 use crate::pipeline::tee::Tee;
 use crate::present::keys::Bindings;
@@ -57,6 +59,7 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     #[cfg(feature = "web")]
     beginning.open_page(&tee, (true, true))?;
     let player = player::open(&config.send.common, &tee, Some(2))?;
+    let cameras = Cameras::open(&config.showing.rtp_in)?;
     let remembered = Remembered::new("call", &config.send.common.rendezvous);
     let reference = Reference::default();
     let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None, Some(&reference))?;
@@ -74,8 +77,10 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let want = if tee.is_on() { Wants::whole() } else { uses };
     let (mut viewing, on_event) = Viewing::new(devices, (tee.clone(), recording), (uses, want), latency, seen, statistics, tell)?;
     let (format, cap, sound) = (plan.format(), config.send.bitrate, config.send.sound_form);
+    let visitor = beginning.identity();
     let run = beginning.meet(me, |core| session::Config { format, cap, sound, want, ..core }, on_event)?;
     viewing.connect(&run.net);
+    let cameras = cameras.begin(&visitor, run.net.local_addr())?;
     viewing.screen.iter_mut().for_each(|screen| screen.symbol(run.symbol()));
     let pictured = viewing.screening().filter(|_| plan.has_pictures());
     let own = pictured.map(|screening| OwnPicture::new(screening, viewing.ready()));
@@ -91,12 +96,15 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let (peers, met, failed) = (BTreeSet::new(), false, None);
     let (ring, chats) = (Ring::default(), config.chat);
     let name = rendezvous::name(&config.send.common);
-    let mut call = Call { _player: player, name, viewing, sending, own, peers, met, failed, muted, closed, unsaid, ring, chats };
+    let (_cameras, _player) = (cameras, player);
+    let mut call =
+        Call { _cameras, _player, name, viewing, sending, own, peers, met, failed, muted, closed, unsaid, ring, chats };
     call.show_own();
     run.carry_out(call)
 }
 
 struct Call<'a> {
+    _cameras: Vec<Incoming>,
     _player: Option<Player>,
     /// What we are called.
     name: String,

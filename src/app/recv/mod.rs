@@ -16,6 +16,7 @@ pub mod wants;
 use super::args;
 use super::door::Door;
 use super::failure::Failure;
+use super::incoming::Cameras;
 use super::player;
 use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run, Signals};
@@ -23,6 +24,7 @@ use super::screen::{Screen, Turn, Wish};
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
+use crate::pipeline::incoming::Incoming;
 use crate::pipeline::player::Player;
 use crate::pipeline::record::Format;
 use crate::pipeline::tee::Tee;
@@ -54,6 +56,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     #[cfg(feature = "web")]
     beginning.open_page(&tee, (true, false))?;
     let player = player::open(&config.common, &tee, Some(2))?;
+    let cameras = Cameras::open(&config.showing.rtp_in)?;
     let remembered = Remembered::new("recv", &config.common.rendezvous);
     let devices = Devices::open(&config.showing, (Bindings::Watch, remembered), ready, files, None)?;
 
@@ -73,13 +76,16 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let want = if tee.is_on() { Wants::whole() } else { uses };
     let (mut viewing, on_event) =
         Viewing::new(devices, (tee, recording), (uses, want), config.showing.latency, decodes, statistics, tell)?;
+    let visitor = beginning.identity();
     let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;
     viewing.connect(&run.net);
+    let cameras = cameras.begin(&visitor, run.net.local_addr())?;
     viewing.screen.iter_mut().for_each(|screen| screen.symbol(run.symbol()));
-    run.carry_out(Recv { _player: player, config, viewing })
+    run.carry_out(Recv { _cameras: cameras, _player: player, config, viewing })
 }
 
 struct Recv<'a> {
+    _cameras: Vec<Incoming>,
     _player: Option<Player>,
     config: &'a args::Recv,
     viewing: Viewing,

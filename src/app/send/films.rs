@@ -5,7 +5,7 @@ use super::super::args::send::Source;
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::super::ticker::clock;
-use crate::capture::file::address::{self, Opened};
+use crate::capture::file::address::{self, Leash, Opened};
 use crate::capture::file::{self, Film};
 use crate::pipeline::pictures::Pictures;
 use eyeline_proto::rate::Rate;
@@ -35,7 +35,9 @@ pub fn at(config: &args::Send, path: &Path) -> Result<Pictures, Failure> {
         return film();
     }
     tracing::info!("connecting to {}", address::shown(path));
-    let Opened::Live(connection) = address::connect(path, &options).code(ExitCode::Failed)? else { return film() };
+    let Opened::Live(connection) = address::connect(path, &options, &Leash::default()).code(ExitCode::Failed)? else {
+        return film();
+    };
     if options.looped {
         return Err(Failure::new(ExitCode::Usage, format!("{} is live: leave out --loop", address::shown(path))));
     }

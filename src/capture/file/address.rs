@@ -36,7 +36,7 @@ pub enum Opened {
 /// A live source whose first data have come.
 pub struct Connection {
     name: PathBuf,
-    child: Child,
+    child: Arc<Mutex<Child>>,
     packets: Packets<Awaited<ChildStdout>>,
     words: JoinHandle<Option<String>>,
     silence: Silence,
@@ -50,15 +50,48 @@ pub struct Connection {
     pub channels: u8,
 }
 
-/// Connects, and waits for the first pictures and sound, for as long as a source may be silent.
-pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
-    let Begun { mut child, stdout, words, open, first } = open(address, options)?;
+/// Ends what reads from an address, from another thread: while it connects, and later.
+#[derive(Clone, Default)]
+pub struct Leash(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Child(Arc<Mutex<Child>>),
+    Cut,
+}
+
+impl Leash {
+    /// What it holds is ended, and so is what it would hold later.
+    pub fn cut(&self) {
+        if let Held::Child(child) = std::mem::replace(&mut *lock(&self.0), Held::Cut) {
+            let _ = lock(&child).kill();
+        }
+    }
+
+    pub fn is_cut(&self) -> bool {
+        matches!(*lock(&self.0), Held::Cut)
+    }
+
+    fn hold(&self, child: &Arc<Mutex<Child>>) {
+        let mut held = lock(&self.0);
+        match *held {
+            Held::Cut => drop(lock(child).kill()),
+            _ => *held = Held::Child(child.clone()),
+        }
+    }
+}
+
+/// Connects, and waits for the first pictures and sound, for as long as a source may be silent, or until the leash is cut.
+pub fn connect(address: &Path, options: &Options, leash: &Leash) -> Result<Opened, Error> {
+    let Begun { child, stdout, words, open, first } = open(address, options, leash)?;
     // Servers of live streams pace them; of a film on a web server nobody does.
     if first.has_length && is_web(address) {
-        let _ = over(&mut child, words);
+        let _ = over(&child, words);
         return Ok(Opened::Film);
     }
-    let mut failed = |words, why: &str| Err(failed(address, over(&mut child, words), why));
+    let failed = |words, why: &str| Err(failed(address, over(&child, words), why));
     let largest = Sampling::Yuv420.bytes(Size { width: MAX_SIDE, height: MAX_SIDE });
     let silence = Silence::default();
     let packets = match Packets::open(Awaited::new(stdout, shown(address), silence.clone()), largest) {
@@ -81,7 +114,7 @@ pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
 
 /// A child that has opened its input.
 struct Begun {
-    child: Child,
+    child: Arc<Mutex<Child>>,
     stdout: ChildStdout,
     words: JoinHandle<Option<String>>,
     /// What it says of it from then on.
@@ -90,16 +123,16 @@ struct Begun {
 }
 
 /// Starts ffmpeg in the way that this one understands, and waits until it has opened its input.
-fn open(address: &Path, options: &Options) -> Result<Begun, Error> {
+fn open(address: &Path, options: &Options, leash: &Leash) -> Result<Begun, Error> {
     let [usual, newer] = command::FILTER_FROM_STDIN;
-    match begin(address, options, usual) {
+    match begin(address, options, leash, usual) {
         // It says so before it connects.
-        Err(Error::Address { why, .. }) if why.contains("Unrecognized option") => begin(address, options, newer),
+        Err(Error::Address { why, .. }) if why.contains("Unrecognized option") => begin(address, options, leash, newer),
         begun => begun,
     }
 }
 
-fn begin(address: &Path, options: &Options, filter: &str) -> Result<Begun, Error> {
+fn begin(address: &Path, options: &Options, leash: &Leash, filter: &str) -> Result<Begun, Error> {
     let not_started = |error| probe::not_started("ffmpeg", &error);
     let (question, stdin) = Question::new().map_err(not_started)?;
     let mut command = command::live(address, options, filter);
@@ -110,22 +143,24 @@ fn begin(address: &Path, options: &Options, filter: &str) -> Result<Begun, Error
         end(&mut child);
         return Err(failed(address, None, "ffmpeg has no pipes"));
     };
+    let child = Arc::new(Mutex::new(child));
+    leash.hold(&child);
     let (opened, open) = mpsc::channel();
     let words = std::thread::Builder::new().name("film stderr".into()).spawn(move || opening::listen(stderr, question, &opened));
     let words = words.map_err(|error| {
-        end(&mut child);
+        end(&mut lock(&child));
         Error::Thread(error.to_string())
     })?;
     match open.recv_timeout(OVER) {
         Ok(first) => Ok(Begun { child, stdout, words, open, first }),
-        Err(RecvTimeoutError::Disconnected) => Err(failed(address, over(&mut child, words), "ffmpeg cannot open it")),
-        Err(RecvTimeoutError::Timeout) => Err(failed(address, over(&mut child, words), &given_up())),
+        Err(RecvTimeoutError::Disconnected) => Err(failed(address, over(&child, words), "ffmpeg cannot open it")),
+        Err(RecvTimeoutError::Timeout) => Err(failed(address, over(&child, words), &given_up())),
     }
 }
 
 /// Ends a child; gives what it said was wrong.
-fn over(child: &mut Child, words: JoinHandle<Option<String>>) -> Option<String> {
-    end(child);
+fn over(child: &Mutex<Child>, words: JoinHandle<Option<String>>) -> Option<String> {
+    end(&mut lock(child));
     words.join().ok().flatten()
 }
 
@@ -176,7 +211,6 @@ impl Address {
         sound: Arc<Slot<Block<Instant>>>,
     ) -> Result<Address, Error> {
         let Connection { name, child, mut packets, words, silence, counted, size, channels, .. } = connection;
-        let child = Arc::new(Mutex::new(child));
         let failure = Arc::new(Mutex::new(None));
         let mut address = Address {
             child: child.clone(),
@@ -204,6 +238,13 @@ impl Address {
         let thread = std::thread::Builder::new().name("film reader".into()).spawn(run);
         address.thread = Some(thread.map_err(|error| Error::Thread(error.to_string()))?);
         Ok(address)
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            crate::threads::join(thread);
+        }
     }
 
     /// Why it ended, if neither at its end nor because it was told to.

@@ -1,10 +1,11 @@
 //! How `ffmpeg` is told to play: raw pictures, or JPEGs as they are, and PCM in Matroska, into a pipe.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Options, Playback, Sound, Treatment, probe};
+use super::{Options, Playback, Sound, Treatment, is_address, probe};
 use eyeline_proto::picture::Size;
 use eyeline_proto::sound;
 
@@ -43,18 +44,26 @@ pub fn play(playback: &Playback, from: Duration) -> Command {
 /// 9 on nothing else.
 pub const FILTER_FROM_STDIN: [&str; 2] = ["-filter_script:v", "-/filter:v"];
 
-/// The ffmpeg command that reads what is live at an address. What its pictures need is known only when it has opened it, so it
+/// The ffmpeg command that reads what is live at an address, or comes as a session description in a file says (SDP). What its pictures need is known only when it has opened it, so it
 /// is told then, on its stdin: `filter` is one of [`FILTER_FROM_STDIN`].
 pub fn live(address: &Path, options: &Options, filter: &str) -> Command {
     let mut command = probe::tool("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-nostats", "-v", "level+info"]);
     // A second shows what streams there are; the default of five is long where somebody watches.
     command.args(["-analyzeduration", "1000000", "-fpsprobesize", "0", "-flags", "low_delay"]);
-    if address.to_str().is_some_and(|text| text.to_ascii_lowercase().starts_with("rtsp")) {
+    if address.to_str().is_some_and(|text| text.to_ascii_lowercase().starts_with("rtsp") && text.contains("://")) {
         // Over UDP many a camera's pictures come damaged, and firewalls let none of them through.
         command.args(["-rtsp_transport", "tcp"]);
     }
-    command.arg("-i").arg(address).args(["-sn", "-dn"]);
+    if is_address(address.as_os_str()) {
+        command.arg("-i").arg(address);
+    } else {
+        // The description of a session, which says where it comes: nothing else is opened in its name.
+        let mut file = OsString::from("file:");
+        file.push(address);
+        command.args(["-protocol_whitelist", "file,udp,rtp", "-i"]).arg(file);
+    }
+    command.args(["-sn", "-dn"]);
     if options.want_video {
         pictures(&mut command, [filter, "pipe:0"]);
     } else {
@@ -150,5 +159,10 @@ mod tests {
         assert!(rtsp.contains("-rtsp_transport tcp -i rtsp://door/stream"), "{rtsp}");
         let http = line("http://door/", &Options { want_audio: false, ..Options::default() });
         assert!(http.contains("-an") && !http.contains("rtsp"), "{http}");
+        let described = line("rtsp.sdp", &Options::default());
+        assert!(
+            described.contains("-protocol_whitelist file,udp,rtp -i file:rtsp.sdp") && !described.contains("tcp"),
+            "{described}"
+        );
     }
 }

@@ -14,7 +14,7 @@ use eyeline_proto::picture::mcu_set::Owed;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::sound::Block;
-use eyeline_proto::wire::record::{Format, Want, Whole};
+use eyeline_proto::wire::record::{Format, Media, Want, Whole};
 use eyeline_proto::wire::{self, sound};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,7 +76,7 @@ impl Attendee {
             }
         };
         let format = Format { rate: None, variable: true, size: None, channels: 1, first: 0 };
-        let name = me.name.clone();
+        let (name, me) = (me.name.clone(), Identity { offers: Media { lossless: false, ..Media::LIVE }, ..me });
         let visit = Visit::begin(me, epoch, format, on_event)
             .inspect(|visit| visit.dial(meets))
             .inspect_err(|error| tracing::error!("{name} cannot be taken in from the relay: {error}"));

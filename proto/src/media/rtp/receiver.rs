@@ -24,6 +24,9 @@ pub const SILENCE: Duration = Duration::from_secs(2);
 /// After so long nothing comes any more.
 pub const GONE: Duration = Duration::from_secs(5);
 
+/// Sources follow each other no sooner: who says goodbye and comes again and again costs little.
+const APART: Duration = Duration::from_millis(500);
+
 /// Types of packets from here on mean what the two sides agreed on (RFC 3551 §6).
 const DYNAMIC: u8 = 96;
 
@@ -76,6 +79,8 @@ struct Stream<Work> {
     source: Option<Source<Work>>,
     /// The last report that came before its stream: of whom, its number, and what it says.
     early: Option<(IpAddr, u32, u32, u64)>,
+    /// When the last source came.
+    came: Option<Instant>,
     /// It was said why packets are of no use.
     refused: bool,
 }
@@ -93,7 +98,7 @@ struct Source<Work> {
 
 impl<Work: Default> Stream<Work> {
     fn new(medium: Medium, rate: u32) -> Self {
-        Stream { medium, rate, source: None, early: None, refused: false }
+        Stream { medium, rate, source: None, early: None, came: None, refused: false }
     }
 
     /// The one that has its place now.
@@ -120,6 +125,10 @@ impl<Work: Default> Stream<Work> {
             return None;
         }
         if !is_same {
+            if self.came.is_some_and(|came| now.saturating_duration_since(came) < APART) {
+                return None;
+            }
+            self.came = Some(now);
             events.push_back(Event::Came(medium, from));
             let (timeline, work, disputed) = (Timeline::new(self.rate), Work::default(), false);
             self.source = Some(Source { from, ssrc, heard: now, timeline, work, disputed });
