@@ -334,7 +334,7 @@ fn whoever_takes_fewer_layers_sees_of_each_picture_what_all_see() {
     let still_scene = noisy(2.0);
     for number in 0..240u64 {
         // Somebody comes and moves about, and goes; the light drifts at the end.
-        let head = (number / 60 % 2 == 1).then(|| (0.3 + 0.002 * (number % 60) as f32, 0.5));
+        let head = (number / 60 % 2 == 1).then_some((0.3 + 0.002 * (number % 60) as f32, 0.5));
         let light = 1.0 + 0.0005 * number.saturating_sub(200) as f32;
         let moment = Moment { head, light, ..still_scene };
         camera.owed = if number % 50 == 7 { Owed::All } else { Owed::Nothing };

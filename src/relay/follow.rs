@@ -109,18 +109,19 @@ pub(super) async fn follow(origin: &origin::Consumer, mut company: Box<dyn Compa
             before.abort();
         }
         followed.retain(|_, task| !task.is_finished());
-        if update.kind.is_active() && followed.len() < MOST {
-            if let Some(one) = company.comes(&path) {
-                let (origin, asked, budget) = (origin.clone(), path.clone(), budget.clone());
-                followed.insert(
-                    path,
-                    tasks.spawn(async move {
-                        if let Ok(broadcast) = origin.request_broadcast(&asked).await {
-                            take(broadcast, one, budget).await;
-                        }
-                    }),
-                );
-            }
+        if update.kind.is_active()
+            && followed.len() < MOST
+            && let Some(one) = company.comes(&path)
+        {
+            let (origin, asked, budget) = (origin.clone(), path.clone(), budget.clone());
+            followed.insert(
+                path,
+                tasks.spawn(async move {
+                    if let Ok(broadcast) = origin.request_broadcast(&asked).await {
+                        take(broadcast, one, budget).await;
+                    }
+                }),
+            );
         }
     }
 }

@@ -7,6 +7,8 @@
 //! One that publishes is a *broadcast* of the relay's: a path, and under it [`Stream`]s. A picture is a group of one of these, and a
 //! slice a frame of that group. The relay sends the newest group first, and drops a group that is behind the newest by [`MAX_AGE`].
 
+#![allow(clippy::disallowed_methods, reason = "it waits for the network, and looks at the time")]
+
 mod connection;
 mod follow;
 mod publish;

@@ -5,7 +5,7 @@
 
 use super::answer;
 use super::board::{Board, Picture};
-use super::house::{FENCES, Seat};
+use super::house::Seat;
 use super::server::{Guest, Stream};
 use super::viewer::keep_short;
 use std::io::{self, Read, Write};
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// A word that no JPEG has in it by accident.
 const BOUNDARY: &str = "eyeline-6f1c2a9be0d4";
+
+/// Other pages show these as images: who has the token may.
+const OPEN: &str = "Cross-Origin-Resource-Policy: cross-origin\r\nReferrer-Policy: no-referrer\r\n";
 
 /// How long a snapshot waits for a picture: a camera may have to be opened first.
 const WAIT: Duration = Duration::from_secs(10);
@@ -90,7 +93,7 @@ impl Multipart {
     pub fn new(seat: Seat, board: Board, name: Option<String>) -> Multipart {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary={BOUNDARY}\r\nCache-Control: no-store\r\n\
-             Connection: close\r\n{FENCES}\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n"
+             Connection: close\r\n{OPEN}\r\n--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n"
         );
         Multipart { _seat: seat, watched: Watched::new(board, name), outgoing: Outgoing { bytes: head.into_bytes(), written: 0 } }
     }
@@ -138,7 +141,8 @@ impl Still {
 }
 
 impl Guest for Still {
-    fn begin(&mut self, _: &mut Stream, _: &[u8], now: Instant) {
+    fn begin(&mut self, stream: &mut Stream, _: &[u8], now: Instant) {
+        let _ = keep_short(stream);
         self.until = Some(now + WAIT);
     }
 
@@ -148,7 +152,7 @@ impl Guest for Still {
         }
         if self.answer.is_none() {
             let bytes = match self.watched.next() {
-                Some(picture) => Some(answer::page("200 OK", "image/jpeg", FENCES, &picture.jpeg)),
+                Some(picture) => Some(answer::page("200 OK", "image/jpeg", OPEN, &picture.jpeg)),
                 None if self.until.is_none_or(|until| now >= until) => {
                     Some(answer::sentence("503 Service Unavailable", "no picture came within 10 seconds"))
                 }

@@ -12,9 +12,9 @@ use super::server::{Guest, Stream};
 use eyeline_proto::wire::record::MAX_TEXT;
 use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +32,9 @@ const DEAD: Duration = Duration::from_secs(10);
 
 /// Messages of a page that are read in one turn.
 const A_TURN: usize = 64;
+
+/// And bytes, of whole messages or not.
+const A_TURN_BYTES: usize = 256 << 10;
 
 /// Pictures of a track that the page has not shown.
 const UNSHOWN: u32 = 2;
@@ -54,6 +57,34 @@ const A_LINE: Duration = Duration::from_secs(1);
 
 /// Lines of others that wait for a page.
 const UNREAD: usize = 64;
+
+/// So much of what a page says, and no more: a message that is never whole would be read for ever.
+struct Sip<'a> {
+    stream: &'a mut Stream,
+    left: usize,
+}
+
+impl Read for Sip<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let most = bytes.len().min(self.left);
+        let read = self.stream.read(&mut bytes[..most])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+impl Write for Sip<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
 
 /// See the module text.
 pub(super) struct Viewer {
@@ -104,6 +135,8 @@ pub(super) fn keep_short(stream: &Stream) -> io::Result<()> {
     let socket = SockRef::from(stream.socket());
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(Some(DEAD))?;
+    // Where nothing is sent, nothing is acknowledged either.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(DEAD).with_interval(DEAD / 3).with_retries(3))?;
     socket.set_tcp_notsent_lowat(UNSENT)
 }
 
@@ -136,8 +169,9 @@ impl Viewer {
 
     /// Reads what came, of which the rest waits for its next turn where it is much: others have theirs. `false`: it is over.
     fn listen(&mut self, stream: &mut Stream, now: Instant) -> Result<bool, Error> {
+        let mut stream = Sip { stream, left: A_TURN_BYTES };
         for _ in 0..A_TURN {
-            match self.web.read(stream) {
+            match self.web.read(&mut stream) {
                 Ok(Message::Text(text)) => {
                     if !self.told(text.as_str(), now) {
                         return Ok(false);
@@ -152,7 +186,7 @@ impl Viewer {
                 }
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.more = None;
+                    self.more = (stream.left == 0).then_some(now);
                     return Ok(true);
                 }
                 Err(error) => return Err(error),

@@ -45,10 +45,8 @@ proptest! {
             sent.push((number, all || coded.len() == coded.of(), coded, model));
         }
         let mut come: Vec<_> = sent.into_iter().filter(|(number, ..)| of(*number) < layers && !lost[*number as usize]).collect();
-        for at in 1..come.len() {
-            if swaps[at] == 0 {
-                come.swap(at - 1, at);
-            }
+        for at in (1..come.len()).filter(|at| swaps[*at] == 0) {
+            come.swap(at - 1, at);
         }
         let (mut follower, mut canvas, mut newest) = (Follower::default(), [0u64; 4], None);
         for (number, all, coded, model) in come {

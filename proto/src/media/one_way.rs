@@ -73,7 +73,8 @@ mod tests {
         let (mut one_way, mut before) = (OneWay::default(), None);
         for block in 0..60_000u64 {
             // 100 ppm apart, and 0 to 20 ms of jitter.
-            let (capture, late) = (block * 10_000_000, block * 1000 + (block.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % 20_000_000);
+            let (capture, late) =
+                (block * 10_000_000, block * 1000 + (block.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % 20_000_000);
             let (local, _) = one_way.came(MediaTime::from_nanos(capture), MediaTime::from_nanos(50_000_000 + capture + late));
             if let Some(before) = before.replace(local).filter(|_| block > 1000) {
                 let step = local.signed_since(before) - 10_000_000;

@@ -106,7 +106,7 @@ function show(tracks) {
     tile.remove();
     tiles.delete(id);
     sound.end(id);
-    if (large === id) large = null;
+    if (large === id) choose(null);
     if (knows && !tracks.some((track) => track.name === tile.name)) passing(`${tile.name} left`);
   }
   knows = true;
