@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What cannot be read is tried again after so long.
+/// What cannot be read is tried again no sooner than so long after the last time.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Who comes, and where: the session of this program.
@@ -126,6 +126,7 @@ impl Stream {
         let (held, bell) = (leash.clone(), told.clone());
         let run = move || {
             while !held.is_cut() {
+                let begun = Instant::now();
                 match read(&from, &visitor, &held) {
                     Err(Ended::Film) => return tell(Note::Film),
                     // It broke off because we did.
@@ -134,7 +135,7 @@ impl Stream {
                     Err(Ended::NotShown(error)) => tell(Note::NotShown(error)),
                     Ok(()) => {}
                 }
-                if bell.take_until(Instant::now() + AGAIN, Instant::now) == Taken::Closed {
+                if bell.take_until(begun + AGAIN, Instant::now) == Taken::Closed {
                     return;
                 }
             }

@@ -16,9 +16,9 @@ use std::time::Instant;
 
 use super::matroska::{Packets, Stream};
 use super::opening::{self, Opening, Question};
-use super::silence::{Awaited, OVER, Silence, given_up};
+use super::silence::{Awaited, OVER, OVER_RTP, Silence, given_up};
 use super::timeline::Sounds;
-use super::{Error, Options, command, probe};
+use super::{Error, Options, command, is_address, probe};
 use crate::slot::{Closed, Slot};
 use crate::threads::lock;
 use eyeline_proto::media::arrival::{Base, Caught};
@@ -93,7 +93,7 @@ pub fn connect(address: &Path, options: &Options, leash: &Leash) -> Result<Opene
     }
     let failed = |words, why: &str| Err(failed(address, over(&child, words), why));
     let largest = Sampling::Yuv420.bytes(Size { width: MAX_SIDE, height: MAX_SIDE });
-    let silence = Silence::default();
+    let silence = Silence::new(if is_address(address.as_os_str()) { OVER } else { OVER_RTP });
     let packets = match Packets::open(Awaited::new(stdout, shown(address), silence.clone()), largest) {
         Ok(packets) => packets,
         Err(_) => return failed(words, &silence.why().unwrap_or_else(|| "nothing came from it".into())),
@@ -154,7 +154,7 @@ fn begin(address: &Path, options: &Options, leash: &Leash, filter: &str) -> Resu
     match open.recv_timeout(OVER) {
         Ok(first) => Ok(Begun { child, stdout, words, open, first }),
         Err(RecvTimeoutError::Disconnected) => Err(failed(address, over(&child, words), "ffmpeg cannot open it")),
-        Err(RecvTimeoutError::Timeout) => Err(failed(address, over(&child, words), &given_up())),
+        Err(RecvTimeoutError::Timeout) => Err(failed(address, over(&child, words), &given_up(OVER))),
     }
 }
 

@@ -12,7 +12,7 @@ use super::joiner::{Fit, Joiner};
 use super::jpeg::{self, Payload};
 use super::packet::Header;
 use super::rtcp::{self, Told};
-use super::timeline::Timeline;
+use super::timeline::{MOST_SHIFT, Timeline};
 use crate::sound::{Block, RATE};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -75,7 +75,9 @@ pub struct Receiver {
 #[derive(Debug)]
 struct Stream<Work> {
     medium: Medium,
+    /// Ticks in a second.
     rate: u32,
+    most_shift: Duration,
     source: Option<Source<Work>>,
     /// The last report that came before its stream: of whom, its number, and what it says.
     early: Option<(IpAddr, u32, u32, u64)>,
@@ -97,8 +99,8 @@ struct Source<Work> {
 }
 
 impl<Work: Default> Stream<Work> {
-    fn new(medium: Medium, rate: u32) -> Self {
-        Stream { medium, rate, source: None, early: None, came: None, refused: false }
+    fn new(medium: Medium, rate: u32, most_shift: Duration) -> Self {
+        Stream { medium, rate, most_shift, source: None, early: None, came: None, refused: false }
     }
 
     /// The one that has its place now.
@@ -130,7 +132,7 @@ impl<Work: Default> Stream<Work> {
             }
             self.came = Some(now);
             events.push_back(Event::Came(medium, from));
-            let (timeline, work, disputed) = (Timeline::new(self.rate), Work::default(), false);
+            let (timeline, work, disputed) = (Timeline::new(self.rate, self.most_shift), Work::default(), false);
             self.source = Some(Source { from, ssrc, heard: now, timeline, work, disputed });
             self.refused = false;
         }
@@ -181,7 +183,8 @@ impl<Work: Default> Stream<Work> {
 
 impl Default for Receiver {
     fn default() -> Self {
-        let (pictures, sound) = (Stream::new(Medium::Pictures, jpeg::RATE), Stream::new(Medium::Sound, RATE));
+        let (pictures, sound) =
+            (Stream::new(Medium::Pictures, jpeg::RATE, MOST_SHIFT.0), Stream::new(Medium::Sound, RATE, MOST_SHIFT.1));
         Receiver { pictures, sound, events: VecDeque::new() }
     }
 }

@@ -11,22 +11,27 @@ use std::time::{Duration, Instant};
 /// Streams that belong together do not come further apart.
 const MOST_APART: i64 = 2_000_000_000;
 
+/// By so much at most what comes late is said to be earlier: pictures by all of it, sound by less than makes it stale (`session`
+/// drops live sound that is older than 200 ms).
+pub const MOST_SHIFT: (Duration, Duration) = (Duration::from_nanos(MOST_APART as u64), Duration::from_millis(150));
+
 /// Ticks are counted from here, so that those before the first have a number, too.
 const FROM: i64 = 3600;
 
 /// A stream that jumps by more seconds has begun anew.
 const JUMP: i64 = 10;
 
-/// A shift that changes by no more than this, in nanoseconds, follows the reports slowly, by a [`FOLLOW`]th each time: they are
-/// rounded, and sound is not to tremble with them.
+/// A shift that would change by no more than this, in nanoseconds, stays: reports and arrivals tremble, sound is not to, and nobody
+/// notices (ITU-R BT.1359).
 const TREMBLE: i64 = 20_000_000;
-const FOLLOW: i64 = 16;
 
 /// Of one stream.
 #[derive(Debug)]
 pub struct Timeline {
     /// Ticks in a second.
     rate: i64,
+    /// Nanoseconds.
+    most_shift: i64,
     /// The newest timestamp and its ticks.
     newest: Option<(u32, i64)>,
     base: Base,
@@ -40,9 +45,10 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    pub fn new(rate: u32) -> Self {
-        let (base, caught) = (Base::new(false), Caught::default());
-        Timeline { rate: rate.into(), newest: None, base, caught, zero: None, report: None, shift: None }
+    /// Of so many ticks in a second, which is said to be earlier by so much at most.
+    pub fn new(rate: u32, most_shift: Duration) -> Self {
+        let (base, caught, most_shift) = (Base::new(false), Caught::default(), most_shift.as_nanos() as i64);
+        Timeline { rate: rate.into(), most_shift, newest: None, base, caught, zero: None, report: None, shift: None }
     }
 
     fn ticks(&self, timestamp: u32) -> i64 {
@@ -60,8 +66,7 @@ impl Timeline {
     pub fn arrived(&mut self, timestamp: u32, now: Instant) {
         let mut ticks = self.ticks(timestamp);
         if self.newest.is_some_and(|(_, newest)| (ticks - newest).abs() > JUMP * self.rate) {
-            let caught = std::mem::take(&mut self.caught);
-            *self = Timeline { caught, ..Timeline::new(self.rate as u32) };
+            (self.newest, self.base, self.report, self.shift) = (None, Base::new(false), None, None);
             ticks = self.ticks(timestamp);
         }
         if self.newest.is_none_or(|(_, newest)| newest < ticks) {
@@ -96,9 +101,9 @@ impl Timeline {
             self.shift = None;
             return;
         };
-        let wanted = apart.max(0);
+        let wanted = apart.clamp(0, self.most_shift);
         self.shift = Some(match self.shift {
-            Some(shift) if (wanted - shift).abs() < TREMBLE => shift + (wanted - shift) / FOLLOW,
+            Some(shift) if (wanted - shift).abs() < TREMBLE => shift,
             _ => wanted,
         });
     }
@@ -128,7 +133,7 @@ mod tests {
     /// Pictures, which come 180 ms after they were caught, and sound, which comes after 20; how far their times are apart at the end.
     fn apart(reports: impl Fn(&mut Timeline, &mut Timeline)) -> i64 {
         let begin = Instant::now();
-        let (mut pictures, mut sound) = (Timeline::new(90_000), Timeline::new(48_000));
+        let (mut pictures, mut sound) = (Timeline::new(90_000, MOST_SHIFT.0), Timeline::new(48_000, MOST_SHIFT.1));
         let mut apart = 0;
         for at in (0..3000).step_by(40) {
             let (seen, heard) = (7_u32.wrapping_add(at * 90), u32::MAX.wrapping_add(at * 48));
@@ -168,7 +173,7 @@ mod tests {
     #[test]
     fn timestamps_wrap_and_a_stream_that_begins_anew_goes_on_from_now() {
         let begin = Instant::now();
-        let mut pictures = Timeline::new(90_000);
+        let mut pictures = Timeline::new(90_000, MOST_SHIFT.0);
         let mut last = begin;
         for at in 0..200_u32 {
             let (timestamp, now) = ((u32::MAX - 90_000).wrapping_add(at * 3600), begin + ms(u64::from(at) * 40));
