@@ -4,6 +4,8 @@
 //! own use of them. Frames are random bytes of the length that pictures have: 100 kB where each is sent whole (24 Mbit/s at 30 a
 //! second), 12.5 kB where only what changed is (3 Mbit/s), in one group a picture, eight frames each, as slices are.
 
+#![allow(clippy::disallowed_methods, reason = "plays in real time")]
+
 use bytes::Bytes;
 use eyeline::relay::{Company, Config, Follow, Outlet, Relay, Stream, Wishes};
 use eyeline_proto::media::layers;
@@ -103,7 +105,8 @@ impl Follow for Taker {
 
 /// Puts pictures in until `until`.
 fn play(outlet: &Outlet, (began, until): (Instant, Instant), next: &mut u64, bytes: usize) {
-    let noise: Vec<u8> = (0..bytes / usize::from(SLICES)).map(|at| (at as u64 * 0x9E37_79B9_7F4A_7C15 >> 32) as u8).collect();
+    let noise: Vec<u8> =
+        (0..bytes / usize::from(SLICES)).map(|at| ((at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u8).collect();
     while Instant::now() < until {
         let due = began + PERIOD * u32::try_from(*next).unwrap_or(0);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
