@@ -298,12 +298,13 @@ fn a_publisher_whose_line_takes_less_sends_what_it_takes_and_all_of_the_sound() 
     let room = certificates.room(FAR, PORT);
     let _anna = send(&near, &format!("--replenish off {room}"));
     let mut bert = recv(&far, &folder, &room);
-    (0..8).for_each(|_| drop(bert.stats()));
+    // What it takes is found out, and layer by layer who watches finds that it does.
+    (0..14).for_each(|_| drop(bert.stats()));
     let first = bert.stats();
     let mut last = first.clone();
     (0..8).for_each(|_| last = bert.stats());
     let came = |name: &str| (number(&last, name) - number(&first, name)) / 8.0;
     println!("uplink: {:.1} pictures a second, {:.1} blocks, {:.2} Mbit/s", came("whole"), came("blocks"), came("bytes") * 8e-6);
-    assert!(came("whole") >= 5.0, "{} pictures a second", came("whole"));
+    assert!(came("whole") >= 18.0, "{} pictures a second", came("whole"));
     assert!(came("blocks") >= 98.0, "{} blocks of sound a second", came("blocks"));
 }

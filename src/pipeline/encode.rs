@@ -330,7 +330,8 @@ impl Encoder {
     fn want(&self, uses: Uses) -> Want {
         let mut want = lock(&self.steps).want;
         if uses.pictures {
-            want = Want { pictures: true, pixels: 0, rate: 0, ..want };
+            let rate = uses.takes.map_or(0, |takes| takes.0);
+            want = Want { pictures: true, pixels: 0, rate, ..want };
         }
         if layers::of(self.next.load(Ordering::Relaxed)) < uses.whole && want.whole == Whole::Nobody {
             want.whole = Whole::Somebody;

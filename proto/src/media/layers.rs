@@ -149,6 +149,9 @@ const LOOK: Duration = Duration::from_millis(400);
 /// A layer that was given up is tried again after so long, and after twice as long each time, up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(64));
 
+/// One that fits is followed by the next so soon.
+const NEXT: Duration = Duration::from_millis(1200);
+
 /// At a receiver: how many layers its path takes. A layer of which more pictures were cut short than came is given up, and tried
 /// again after a while.
 pub struct Choice {
@@ -197,7 +200,7 @@ impl Choice {
         } else if self.retry.is_some_and(|retry| now >= retry) {
             self.layers += 1;
             self.tried.1 = Some(now);
-            self.retry = (self.layers < LAYERS).then(|| now + self.tried.0);
+            self.retry = (self.layers < LAYERS).then_some(now + NEXT);
         }
         self.layers
     }

@@ -23,8 +23,8 @@ const RISES: f64 = 1.08;
 /// After it was said that a path takes less, no more is tried for so long.
 const HOLDS: Duration = Duration::from_secs(1);
 
-/// Where so much more than is put in would pass, nothing is said.
-const ROOMY: f64 = 3.0;
+/// Only where so much of what it takes is put in, it is known to take that: who takes fewer pictures for a while says nothing of it.
+const TRIED: f64 = 0.7;
 
 /// Bits a second that every path takes.
 const LEAST: f64 = 200_000.0;
@@ -50,9 +50,8 @@ impl Uplink {
         if self.waits > went_out.max(LEAST) * QUEUE.as_secs_f64() {
             self.takes = Some((went_out * SHARE).max(LEAST));
             (self.waits, self.hold) = (0.0, HOLDS);
-        } else if let Some(takes) = self.takes.filter(|_| self.hold.is_zero()) {
-            let more = takes * RISES.powf(seconds);
-            self.takes = Some(more).filter(|more| *more < ROOMY * put_in.max(LEAST));
+        } else if let Some(takes) = self.takes.filter(|takes| self.hold.is_zero() && put_in > TRIED * takes) {
+            self.takes = Some(takes * RISES.powf(seconds));
         }
         self.takes.map(|takes| Bitrate(takes as u64))
     }
@@ -105,11 +104,15 @@ mod tests {
         let mut uplink = Uplink::default();
         (0..8).for_each(|_| _ = uplink.passed(TURN, 500_000, 100_000));
         let mut takes = uplink.passed(TURN, 500_000, 100_000).expect("it takes less");
-        let mut turns = 0;
-        while let Some(Bitrate(now)) = uplink.passed(TURN, takes.0.min(16_000_000) / 32, takes.0.min(16_000_000) / 32) {
-            takes = Bitrate(now);
-            turns += 1;
-            assert!(turns < 200, "{now} after {turns} turns");
+        let before = takes;
+        for _ in 0..40 {
+            takes = uplink.passed(TURN, takes.0 / 100, takes.0 / 100).expect("it is not known to take more");
         }
+        assert_eq!(takes, before, "a third of it says nothing");
+        for _ in 0..200 {
+            let put_in = takes.0.min(16_000_000) / 32;
+            takes = uplink.passed(TURN, put_in, put_in).expect("it takes so much");
+        }
+        assert!(takes.0 > 16_000_000, "{takes:?}");
     }
 }

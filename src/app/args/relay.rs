@@ -25,9 +25,9 @@ impl Relay {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct RelayFlags {
-    /// Meet others in the room of a relay (moq-relay), which hands on what each sends: https://HOST:PORT/ROOM, with ?jwt=TOKEN where
-    /// it wants one; needs --key, by which all is encrypted from end to end
-    #[arg(long, value_name = "URL", help_heading = "Past one machine")]
+    /// Meet others in the room of a relay (moq-relay), https://HOST:PORT/ROOM, with ?jwt=TOKEN where it wants one; all is encrypted
+    /// from end to end with the key, which it needs
+    #[arg(long, value_name = "URL", value_parser = address, help_heading = "Past one machine")]
     relay: Option<String>,
 
     /// Trust the certificates in FILE (PEM) for --relay, and none of the system's
@@ -62,13 +62,17 @@ impl RelayFlags {
     }
 }
 
+/// What can be an address; the rest is judged where relays are built in.
+fn address(given: &str) -> Result<String, String> {
+    let wrong = || "write its address, like https://relay.example.org:4443/ROOM".to_string();
+    given.strip_prefix("https://").filter(|rest| !rest.is_empty() && !rest.starts_with('/')).ok_or_else(wrong)?;
+    Ok(given.into())
+}
+
 #[cfg(feature = "relay")]
 fn relay(given: &str, roots: Vec<PathBuf>) -> Result<Relay, String> {
     let wrong = || "write its address, like https://relay.example.org:4443/ROOM".to_string();
-    let url = url::Url::parse(given).map_err(|_| wrong())?;
-    if url.scheme() != "https" || url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong());
-    }
+    let url = url::Url::parse(&address(given)?).map_err(|_| wrong())?;
     Ok(Relay { url, roots })
 }
 

@@ -55,7 +55,7 @@ pub enum RtpIn {
 pub(super) struct RtpInFlags {
     /// Take in a camera that sends RTP (JPEG, L16), in the clear, to UDP port PORT of ADDR, sound to PORT+2; without ADDR from this
     /// machine alone; or what ffmpeg reads: a session description (FILE.sdp), rtsp://…; may be repeated
-    #[arg(long, value_name = "[ADDR:]PORT|FILE.sdp|URL", value_parser = from, help_heading = "What to do with it")]
+    #[arg(long, value_name = "PORT|FILE|URL", value_parser = from, help_heading = "What to do with it")]
     rtp_in: Vec<RtpIn>,
 }
 

@@ -57,7 +57,9 @@ impl Published for Publisher {
         let (number, shared, owed) = (slice.picture, slice.head().shared, slice.head().owed);
         let layer = layers::of(number);
         if slice.index < shared {
-            self.put((Stream::Layer(layer), PICTURES), (number, slice.index, shared), slice);
+            if used.is(Stream::Layer(layer)) {
+                self.put((Stream::Layer(layer), PICTURES), (number, slice.index, shared), slice);
+            }
             if self.all.load(Ordering::Relaxed) && used.is(Stream::Whole(layer)) {
                 self.put((Stream::Whole(layer), WHOLE), (number, slice.index, shared), slice);
             }
