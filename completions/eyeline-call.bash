@@ -23,7 +23,7 @@ _eyeline__call() {
 
     case "${cmd}" in
         eyeline__call)
-            opts="-s -r -q -b -f -p -v -h -V --host --camera --file --screen --test --loop --mic --no-video --no-audio --sound --require-audio --resolution --size --framerate --fps --exposure --keep-fps --zoom --focus --rotate --mirror --flip --quality --replenish --passthrough --width --bitrate --echo --noise-suppression --gain --no-window --fullscreen --speaker --v4l2-sink --latency --title --geometry --always-on-top --borderless --chat --ask --port --wait --bind --no-reconnect --key --key-file --pair --only-paired --forget --name --no-announce --no-direct --list --doctor --duration --stats --record --record-split --snapshot --record-last --metrics --rtp --sdp --relay --relay-ca --web --web-tls --web-cert --web-key --web-name --web-token --verbose --quiet --color --print-config --no-config --help --version"
+            opts="-s -r -q -b -f -p -v -h -V --host --camera --file --screen --test --loop --mic --no-video --no-audio --sound --require-audio --resolution --size --framerate --fps --exposure --keep-fps --zoom --focus --rotate --mirror --flip --quality --replenish --passthrough --width --bitrate --echo --noise-suppression --gain --no-window --fullscreen --speaker --v4l2-sink --latency --rtp-in --title --geometry --always-on-top --borderless --chat --ask --port --wait --bind --no-reconnect --key --key-file --pair --only-paired --forget --name --no-announce --no-direct --list --doctor --duration --stats --record --record-split --snapshot --record-last --metrics --rtp --sdp --relay --relay-ca --web --web-tls --web-cert --web-key --web-name --web-token --verbose --quiet --color --print-config --no-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -146,6 +146,10 @@ _eyeline__call() {
                     return 0
                     ;;
                 --latency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rtp-in)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -23,7 +23,7 @@ _eyeline__recv() {
 
     case "${cmd}" in
         eyeline__recv)
-            opts="-f -p -v -h -V --host --no-window --fullscreen --speaker --v4l2-sink --latency --title --geometry --always-on-top --borderless --no-audio --output --audio-output --overwrite --port --wait --bind --no-reconnect --key --key-file --pair --only-paired --forget --name --no-announce --no-direct --list --doctor --duration --stats --record --record-split --snapshot --record-last --metrics --rtp --sdp --relay --relay-ca --web --web-tls --web-cert --web-key --web-name --web-token --verbose --quiet --color --print-config --no-config --help --version"
+            opts="-f -p -v -h -V --host --no-window --fullscreen --speaker --v4l2-sink --latency --rtp-in --title --geometry --always-on-top --borderless --no-audio --output --audio-output --overwrite --port --wait --bind --no-reconnect --key --key-file --pair --only-paired --forget --name --no-announce --no-direct --list --doctor --duration --stats --record --record-split --snapshot --record-last --metrics --rtp --sdp --relay --relay-ca --web --web-tls --web-cert --web-key --web-name --web-token --verbose --quiet --color --print-config --no-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -42,6 +42,10 @@ _eyeline__recv() {
                     return 0
                     ;;
                 --latency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rtp-in)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -2,6 +2,7 @@ complete -c eyeline-recv -l host -d 'Dial a send that waits: name or address[:po
 complete -c eyeline-recv -l speaker -d 'Speaker: index or part of its name [default: the system\'s]' -r
 complete -c eyeline-recv -l v4l2-sink -d 'Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first' -r -F
 complete -c eyeline-recv -l latency -d 'From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)' -r
+complete -c eyeline-recv -l rtp-in -d 'Take in a camera that sends RTP (JPEG, L16), in the clear, to UDP port PORT of ADDR, sound to PORT+2; without ADDR from this machine alone; or what ffmpeg reads: a session description (FILE.sdp), rtsp://…; may be repeated' -r
 complete -c eyeline-recv -l title -d 'What the window is called [default: who is seen]' -r
 complete -c eyeline-recv -l geometry -d 'Size and place of the window: 1280x720, +100+50 or both, -0-0 is the lower right corner; or `picture`: as large as that, and anywhere [default: as it was the last time, else `picture`]' -r
 complete -c eyeline-recv -l output -d 'Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout. Of one sender, or, where its name has `{name}` in it, a file for each, called by the sender\'s name' -r -F
@@ -22,7 +23,7 @@ complete -c eyeline-recv -l record-last -d 'Keep the last seconds in memory, 5mi
 complete -c eyeline-recv -l metrics -d 'Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone' -r
 complete -c eyeline-recv -l rtp -d 'Send it on to a player, as RTP (JPEG and L16), in the clear: pictures to UDP port PORT of HOST, sound to PORT+2' -r
 complete -c eyeline-recv -l sdp -d 'Write the session description of --rtp, which players open, to FILE' -r -F
-complete -c eyeline-recv -l relay -d 'Meet others in the room of a relay (moq-relay), which hands on what each sends: https://HOST:PORT/ROOM, with ?jwt=TOKEN where it wants one; needs --key, by which all is encrypted from end to end' -r
+complete -c eyeline-recv -l relay -d 'Meet others in the room of a relay (moq-relay), https://HOST:PORT/ROOM, with ?jwt=TOKEN where it wants one; all is encrypted from end to end with the key, which it needs' -r
 complete -c eyeline-recv -l relay-ca -d 'Trust the certificates in FILE (PEM) for --relay, and none of the system\'s' -r -F
 complete -c eyeline-recv -l web -d 'Show what comes, or what is sent, on a page for browsers, at http://ADDR:PORT; without ADDR to this machine alone' -r
 complete -c eyeline-recv -l web-cert -d 'Serve the page under https, with the certificate in FILE (PEM, with those that lead to its issuer)' -r -F

@@ -34,7 +34,7 @@ complete -c eyeline-send -l record-last -d 'Keep the last seconds in memory, 5mi
 complete -c eyeline-send -l metrics -d 'Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone' -r
 complete -c eyeline-send -l rtp -d 'Send it on to a player, as RTP (JPEG and L16), in the clear: pictures to UDP port PORT of HOST, sound to PORT+2' -r
 complete -c eyeline-send -l sdp -d 'Write the session description of --rtp, which players open, to FILE' -r -F
-complete -c eyeline-send -l relay -d 'Meet others in the room of a relay (moq-relay), which hands on what each sends: https://HOST:PORT/ROOM, with ?jwt=TOKEN where it wants one; needs --key, by which all is encrypted from end to end' -r
+complete -c eyeline-send -l relay -d 'Meet others in the room of a relay (moq-relay), https://HOST:PORT/ROOM, with ?jwt=TOKEN where it wants one; all is encrypted from end to end with the key, which it needs' -r
 complete -c eyeline-send -l relay-ca -d 'Trust the certificates in FILE (PEM) for --relay, and none of the system\'s' -r -F
 complete -c eyeline-send -l web -d 'Show what comes, or what is sent, on a page for browsers, at http://ADDR:PORT; without ADDR to this machine alone' -r
 complete -c eyeline-send -l web-cert -d 'Serve the page under https, with the certificate in FILE (PEM, with those that lead to its issuer)' -r -F
