@@ -184,7 +184,8 @@ async fn measure(monitor: moq_tokio::connection::Monitor, way: Option<&Way>) {
         let now = (Instant::now(), way.put_in(), sent);
         match (before.2, sent) {
             (Some(first), Some(last)) if last >= first => {
-                way.takes(uplink.passed(now.0 - before.0, now.1 - before.1, last - first));
+                let trip = stats.rtt.unwrap_or_default();
+                way.takes(uplink.passed(now.0 - before.0, (now.1 - before.1, last - first), trip));
             }
             // Another connection, which may be by another way.
             _ => uplink = Uplink::default(),

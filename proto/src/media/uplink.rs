@@ -3,7 +3,8 @@
 //! A relay reports nothing of how pictures arrive, and a transport's own estimate is of its window, about twice what the path takes.
 //! But what is put in and does not go out waits. Where that is more than [`QUEUE`] of what goes out, the path takes what goes out,
 //! and a little less is said, so that what waits is sent; else a little more is tried. What grows too old is given up before
-//! it is sent ([`AGE`]), so no more than that waits.
+//! it is sent ([`AGE`]), so no more than that waits. What is put in and asked for no more does not go out either: so the path
+//! is to be seen to be full, by a round trip that has grown ([`GROWN`]).
 
 use super::rate_control::Bitrate;
 use std::time::Duration;
@@ -13,6 +14,9 @@ const QUEUE: Duration = Duration::from_millis(60);
 
 /// What is older does not wait any more.
 const AGE: Duration = Duration::from_millis(300);
+
+/// A round trip that takes so much more than twice the shortest there was is behind a queue.
+const GROWN: Duration = Duration::from_millis(25);
 
 /// Of what goes out through a path that is full.
 const SHARE: f64 = 0.85;
@@ -37,17 +41,22 @@ pub struct Uplink {
     /// Bits that wait.
     waits: f64,
     hold: Duration,
+    /// The shortest round trip.
+    shortest: Option<Duration>,
 }
 
 impl Uplink {
-    /// In this time so many bytes were put in, and so many went out. What it takes; `None`: all.
-    pub fn passed(&mut self, time: Duration, put_in: u64, went_out: u64) -> Option<Bitrate> {
+    /// In this time so many bytes were put in, and so many went out, and a round trip takes so long now. What it takes; `None`: all.
+    pub fn passed(&mut self, time: Duration, (put_in, went_out): (u64, u64), trip: Duration) -> Option<Bitrate> {
+        let shortest = self.shortest.map_or(trip, |shortest| shortest.min(trip));
+        self.shortest = Some(shortest);
+        let is_full = trip >= 2 * shortest + GROWN;
         let seconds = time.as_secs_f64().max(0.001);
         let (put_in, went_out) = (put_in as f64 * 8.0 / seconds, went_out as f64 * 8.0 / seconds);
         let most = put_in.max(went_out) * AGE.as_secs_f64();
         self.waits = (self.waits + (put_in - went_out) * seconds).clamp(0.0, most);
         self.hold = self.hold.saturating_sub(time);
-        if self.waits > went_out.max(LEAST) * QUEUE.as_secs_f64() {
+        if is_full && self.waits > went_out.max(LEAST) * QUEUE.as_secs_f64() {
             self.takes = Some((went_out * SHARE).max(LEAST));
             (self.waits, self.hold) = (0.0, HOLDS);
         } else if let Some(takes) = self.takes.filter(|takes| self.hold.is_zero() && put_in > TRIED * takes) {
@@ -68,6 +77,8 @@ mod tests {
     fn play(camera: f64, line: f64, turns: usize) -> (Vec<f64>, f64) {
         let (mut uplink, mut takes, mut queue) = (Uplink::default(), None, 0.0_f64);
         let (mut shares, mut longest) = (Vec::new(), 0.0_f64);
+        // The connection is made before anything is put in.
+        uplink.passed(TURN, (0, 0), Duration::from_millis(2));
         for turn in 0..turns {
             let rate = takes.map_or(camera, |Bitrate(takes)| camera.min(takes as f64));
             let seconds = TURN.as_secs_f64();
@@ -76,7 +87,8 @@ mod tests {
             let out = queue.min(line * seconds);
             queue -= out;
             // Heads and acknowledgements go out, too.
-            takes = uplink.passed(TURN, (rate * seconds / 8.0) as u64, (out * 1.03 / 8.0) as u64);
+            let trip = Duration::from_millis(2) + Duration::from_secs_f64(queue / line);
+            takes = uplink.passed(TURN, ((rate * seconds / 8.0) as u64, (out * 1.03 / 8.0) as u64), trip);
             if turn > 20 {
                 shares.push(rate / line);
                 longest = longest.max(queue / line);
@@ -102,16 +114,18 @@ mod tests {
     #[test]
     fn a_line_that_is_mended_is_filled_again() {
         let mut uplink = Uplink::default();
-        (0..8).for_each(|_| _ = uplink.passed(TURN, 500_000, 100_000));
-        let mut takes = uplink.passed(TURN, 500_000, 100_000).expect("it takes less");
+        let (idle, full) = (Duration::from_millis(3), Duration::from_millis(90));
+        assert_eq!(uplink.passed(TURN, (500_000, 100_000), idle), None, "nobody asks for the rest");
+        (0..8).for_each(|_| _ = uplink.passed(TURN, (500_000, 100_000), full));
+        let mut takes = uplink.passed(TURN, (500_000, 100_000), full).expect("it takes less");
         let before = takes;
         for _ in 0..40 {
-            takes = uplink.passed(TURN, takes.0 / 100, takes.0 / 100).expect("it is not known to take more");
+            takes = uplink.passed(TURN, (takes.0 / 100, takes.0 / 100), idle).expect("it is not known to take more");
         }
         assert_eq!(takes, before, "a third of it says nothing");
         for _ in 0..200 {
             let put_in = takes.0.min(16_000_000) / 32;
-            takes = uplink.passed(TURN, put_in, put_in).expect("it takes so much");
+            takes = uplink.passed(TURN, (put_in, put_in), idle).expect("it takes so much");
         }
         assert!(takes.0 > 16_000_000, "{takes:?}");
     }
