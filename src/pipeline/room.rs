@@ -1,4 +1,4 @@
-//! A room on a relay: what we publish there, and those who publish beside us ([`relay`](crate::relay) has the streams).
+//! A room on a relay: what we publish there, and those who publish beside us ([`relay`] has the streams).
 //!
 //! Slices and blocks go as they are encoded, each sealed with the room's key; what comes of others is opened, and each of them
 //! comes in by a [`Visit`](super::visit::Visit). The path of a broadcast is `NAME/ID`: the name in clear, for a relay's tokens may
