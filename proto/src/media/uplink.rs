@@ -15,8 +15,8 @@ const QUEUE: Duration = Duration::from_millis(60);
 /// What is older does not wait any more.
 const AGE: Duration = Duration::from_millis(300);
 
-/// A round trip that takes so much more than twice the shortest there was is behind a queue.
-const GROWN: Duration = Duration::from_millis(25);
+/// A round trip that takes so much more than one and a half of the shortest there was is behind a queue.
+const GROWN: Duration = Duration::from_millis(10);
 
 /// Of what goes out through a path that is full.
 const SHARE: f64 = 0.85;
@@ -50,7 +50,7 @@ impl Uplink {
     pub fn passed(&mut self, time: Duration, (put_in, went_out): (u64, u64), trip: Duration) -> Option<Bitrate> {
         let shortest = self.shortest.map_or(trip, |shortest| shortest.min(trip));
         self.shortest = Some(shortest);
-        let is_full = trip >= 2 * shortest + GROWN;
+        let is_full = trip >= shortest + shortest / 2 + GROWN;
         let seconds = time.as_secs_f64().max(0.001);
         let (put_in, went_out) = (put_in as f64 * 8.0 / seconds, went_out as f64 * 8.0 / seconds);
         let most = put_in.max(went_out) * AGE.as_secs_f64();
