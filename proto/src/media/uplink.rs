@@ -33,6 +33,9 @@ const TRIED: f64 = 0.7;
 /// Bits a second that every path takes.
 const LEAST: f64 = 200_000.0;
 
+/// What went out in so many turns before is looked at, too.
+const LATELY: usize = 8;
+
 /// See the module text.
 #[derive(Debug, Default)]
 pub struct Uplink {
@@ -41,6 +44,8 @@ pub struct Uplink {
     /// Bits that wait.
     waits: f64,
     hold: Duration,
+    /// What went out lately, bits a second: who takes less for a moment says nothing of the path.
+    lately: [f64; LATELY],
     /// The shortest round trip.
     shortest: Option<Duration>,
 }
@@ -55,9 +60,12 @@ impl Uplink {
         let (put_in, went_out) = (put_in as f64 * 8.0 / seconds, went_out as f64 * 8.0 / seconds);
         let most = put_in.max(went_out) * AGE.as_secs_f64();
         self.waits = (self.waits + (put_in - went_out) * seconds).clamp(0.0, most);
+        self.lately.rotate_right(1);
+        self.lately[0] = went_out;
         self.hold = self.hold.saturating_sub(time);
         if is_full && self.waits > went_out.max(LEAST) * QUEUE.as_secs_f64() {
-            self.takes = Some((went_out * SHARE).max(LEAST));
+            let most = self.lately.iter().copied().fold(went_out, f64::max);
+            self.takes = Some((most * SHARE).max(LEAST));
             (self.waits, self.hold) = (0.0, HOLDS);
         } else if let Some(takes) = self.takes.filter(|takes| self.hold.is_zero() && put_in > TRIED * takes) {
             self.takes = Some(takes * RISES.powf(seconds));
